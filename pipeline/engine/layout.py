@@ -1,0 +1,201 @@
+"""OCI image layouts on disk (image-spec `image-layout.md`): read manifests, write a one-layer image, adopt an export.
+
+Rules kept here: a blob is moved in under its digest before anything names it, and `index.json` is replaced by rename,
+so a reader never meets a name whose content is missing, and a failure leaves the old index as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from pipeline.digest import Digest, canonical_json, digest_bytes, digest_file, hex_of
+from pipeline.errors import IntegrityError, OutputError
+
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+TAR_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+REF_NAME = "org.opencontainers.image.ref.name"
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A typed pointer to a blob; `size` in bytes."""
+
+    media_type: str
+    digest: Digest
+    size: int
+
+    def as_json(self, **more: Any) -> dict[str, Any]:
+        """Return the OCI form, with further members added."""
+        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size, **more}
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an image manifest says: its own descriptor, the config's, and the layers', lowest first."""
+
+    descriptor: Descriptor
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+
+def read_manifest(layout: Path, digest: Digest) -> Manifest:
+    """Return the image manifest `digest` of `layout`; raises IntegrityError where it is absent or altered."""
+    data = read_blob(layout, digest)
+    document = json.loads(data)
+    return Manifest(
+        Descriptor(document.get("mediaType", MANIFEST_TYPE), digest, len(data)),
+        _descriptor(document["config"]),
+        tuple(_descriptor(layer) for layer in document["layers"]),
+    )
+
+
+def read_blob(layout: Path, digest: Digest) -> bytes:
+    """Return a small blob, checked against its digest; raises IntegrityError."""
+    path = blob_path(layout, digest)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{path}: {error.strerror}") from error
+    if digest_bytes(data) != digest:
+        raise IntegrityError(f"{path} does not have the digest of its name", remedy="delete it and build again")
+    return data
+
+
+def blob_path(layout: Path, digest: Digest) -> Path:
+    """Return where a blob lies."""
+    return layout / "blobs" / "sha256" / hex_of(digest)
+
+
+def write_single_layer_image(layout: Path, tar: Path, architecture: str) -> Digest:
+    """Move the uncompressed `tar` into `layout` as a one-layer image and return the manifest digest.
+
+    The config says nothing that is not content: no date, no history, so equal tars give equal digests.
+    """
+    layer = Descriptor(TAR_LAYER_TYPE, digest_file(tar), tar.stat().st_size)
+    blobs = layout / "blobs" / "sha256"
+    blobs.mkdir(parents=True, exist_ok=True)
+    tar.rename(blob_path(layout, layer.digest))
+    config = _add(layout, CONFIG_TYPE, {
+        "architecture": architecture,
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [layer.digest]},
+    })
+    manifest = _add(layout, MANIFEST_TYPE, {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": config.as_json(),
+        "layers": [layer.as_json()],
+    })
+    _write_index(layout, [manifest.as_json(annotations={REF_NAME: "root"})])
+    return manifest.digest
+
+
+@contextmanager
+def staged(layout: Path) -> Iterator[Path]:
+    """Yield an empty layout next to `layout` that already has its blobs, as hard links; it is removed at the end.
+
+    Raises OutputError where the folder cannot be made.
+    """
+    try:
+        layout.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{layout.name}-", dir=layout.parent))
+    except OSError as error:
+        raise OutputError(f"{layout.parent}: {error.strerror}", remedy="choose another --output folder") from error
+    try:
+        blobs = staging / "blobs" / "sha256"
+        blobs.mkdir(parents=True)
+        known = layout / "blobs" / "sha256"
+        for blob in known.iterdir() if known.is_dir() else ():
+            os.link(blob, blobs / blob.name)
+        yield staging
+    except OSError as error:
+        raise OutputError(f"{layout}: {error.strerror}", remedy=_disk_remedy(error)) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def adopt(staging: Path, layout: Path, name: str, manifests: Mapping[str, Digest]) -> Digest:
+    """Move the image in `staging` into `layout` under `name` and return the digest that `name` then means.
+
+    `manifests` maps platforms (`linux/amd64`) to manifest digests. One platform is named directly, several get an
+    index. Raises OutputError; the layout is then as it was, but for blobs nothing refers to.
+    """
+    try:
+        target = layout / "blobs" / "sha256"
+        target.mkdir(parents=True, exist_ok=True)
+        with FileLock(layout / ".lock"):
+            for blob in (staging / "blobs" / "sha256").iterdir():
+                if not (target / blob.name).exists():
+                    blob.rename(target / blob.name)
+            top = _top(layout, manifests)
+            old = [entry for entry in _read_index(layout) if entry.get("annotations", {}).get(REF_NAME) != name]
+            new = top.as_json(annotations={REF_NAME: name})
+            _write_index(layout, sorted([*old, new], key=lambda entry: str(entry["annotations"][REF_NAME])))
+    except OSError as error:
+        raise OutputError(f"{layout}: {error.strerror}", remedy=_disk_remedy(error)) from error
+    return top.digest
+
+
+def _top(layout: Path, manifests: Mapping[str, Digest]) -> Descriptor:
+    described = {platform: read_manifest(layout, digest).descriptor for platform, digest in manifests.items()}
+    if len(described) == 1:
+        return next(iter(described.values()))
+    entries = []
+    for platform, descriptor in sorted(described.items()):
+        system, _, architecture = platform.partition("/")
+        entries.append(descriptor.as_json(platform={"os": system, "architecture": architecture}))
+    return _add(layout, INDEX_TYPE, {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries})
+
+
+def _disk_remedy(error: OSError) -> str:
+    return "free some space, or choose another --output folder" if error.errno == 28 else ""  # noqa: PLR2004  # ENOSPC
+
+
+def _add(layout: Path, media_type: str, document: dict[str, Any]) -> Descriptor:
+    data = canonical_json(document)
+    digest = digest_bytes(data)
+    _replace(blob_path(layout, digest), data)
+    return Descriptor(media_type, digest, len(data))
+
+
+def _write_index(layout: Path, entries: list[dict[str, Any]]) -> None:
+    _replace(layout / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
+    index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
+    _replace(layout / "index.json", canonical_json(index))
+
+
+def _read_index(layout: Path) -> list[dict[str, Any]]:
+    path = layout / "index.json"
+    if not path.exists():
+        return []
+    entries: list[dict[str, Any]] = json.loads(path.read_bytes()).get("manifests", [])
+    return [entry for entry in entries if REF_NAME in entry.get("annotations", {})]
+
+
+def _replace(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _descriptor(document: Mapping[str, Any]) -> Descriptor:
+    return Descriptor(document["mediaType"], Digest(document["digest"]), int(document["size"]))

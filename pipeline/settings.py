@@ -1,0 +1,132 @@
+"""How this machine reaches the world: `agc.toml` and the environment. Nothing here ever enters a digest.
+
+Order, last wins: built-in defaults, `agc.toml` of the project, environment variables. The file's form:
+
+    ca-bundle = "/etc/ssl/certs/ca-certificates.crt"
+    cache = "/var/cache/agc"
+
+    [proxy]
+    http = "http://proxy.example:3128"
+
+    [mirrors]                       # public URL prefix = what to ask instead
+    "https://registry.npmjs.org/" = "https://npm.example/"
+
+    [engine]
+    host = "tcp://buildkit.example:1234"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+import platformdirs
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import DefinitionError, ErrorGroup, Location
+
+SYSTEM_CA_BUNDLES = (
+    Path("/etc/ssl/certs/ca-certificates.crt"),
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),
+    Path("/etc/ssl/cert.pem"),
+)
+NPM_REGISTRY = "https://registry.npmjs.org/"
+DEBIAN_ARCHIVE = "http://deb.debian.org/debian"
+DEBIAN_SECURITY = "http://deb.debian.org/debian-security"
+BUILDKIT_VERSION = "v0.32.1"
+
+Frozen = Annotated[Mapping[str, str], AfterValidator(lambda value: MappingProxyType(dict(value)))]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
+
+
+class Proxy(_Part):
+    """Proxies for everything that is fetched."""
+
+    http: str = ""
+    https: str = ""
+    no: str = ""
+
+    def as_environment(self) -> dict[str, str]:
+        """Return the variables programs look at, in both cases they are looked for."""
+        named = {"http_proxy": self.http, "https_proxy": self.https, "no_proxy": self.no}
+        return {key: value for name, value in named.items() if value for key in (name, name.upper())}
+
+    def as_llb(self) -> dict[str, str]:
+        """Return the fields of LLB's ProxyEnv that are set."""
+        named = {"http_proxy": self.http, "https_proxy": self.https, "no_proxy": self.no}
+        return {name: value for name, value in named.items() if value}
+
+
+class EngineSettings(_Part):
+    """Which engine builds. An empty `host` means: find or start one."""
+
+    host: str = ""
+    image: str = f"docker.io/moby/buildkit:{BUILDKIT_VERSION}"
+    buildctl: Path | None = None
+    cache_gigabytes: int = Field(default=40, ge=1)
+
+
+class Settings(_Part):
+    """All of it, as values: paths are absolute, nothing is looked up later."""
+
+    cache: Path
+    ca_bundle: Path | None = None
+    root_source: Literal["auto", "image", "bootstrap"] = "auto"
+    proxy: Proxy = Proxy()
+    mirrors: Frozen = MappingProxyType({})
+    engine: EngineSettings = EngineSettings()
+
+    def mirrored(self, url: str) -> str:
+        """Return `url` with the longest matching mirror prefix replaced."""
+        for prefix in sorted(self.mirrors, key=len, reverse=True):
+            if url.startswith(prefix):
+                return self.mirrors[prefix] + url.removeprefix(prefix)
+        return url
+
+
+def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:
+    """Return the settings for `project`; raises ErrorGroup of DefinitionError where agc.toml is wrong."""
+    path = project / "agc.toml"
+    document = _read(path) if path.is_file() else {}
+    document.setdefault("cache", environment.get("AGC_CACHE") or platformdirs.user_cache_dir("agc"))
+    if bundle := environment.get("AGC_CA_BUNDLE") or environment.get("SSL_CERT_FILE"):
+        document.setdefault("ca-bundle", bundle)
+    elif "ca-bundle" not in document:
+        document["ca-bundle"] = next((bundle for bundle in SYSTEM_CA_BUNDLES if bundle.is_file()), None)
+    for section, name, variables in (
+        ("proxy", "http", ("http_proxy", "HTTP_PROXY")),
+        ("proxy", "https", ("https_proxy", "HTTPS_PROXY")),
+        ("proxy", "no", ("no_proxy", "NO_PROXY")),
+        ("engine", "host", ("BUILDKIT_HOST",)),
+        ("engine", "buildctl", ("AGC_BUILDCTL",)),
+    ):
+        if value := next((environment[variable] for variable in variables if environment.get(variable)), None):
+            document.setdefault(section, {})[name] = value
+    if source := environment.get("AGC_ROOT_SOURCE"):
+        document["root-source"] = source
+    if mirrors := environment.get("AGC_MIRRORS"):
+        pairs = (entry.partition("=") for entry in mirrors.split(","))
+        document["mirrors"] = {**document.get("mirrors", {}), **{prefix: mirror for prefix, _, mirror in pairs}}
+    try:
+        settings = Settings.model_validate(document)
+    except ValidationError as error:
+        raise ErrorGroup(
+            tuple(
+                DefinitionError(f"{'.'.join(map(str, part['loc']))}: {part['msg']}", location=Location(str(path)))
+                for part in error.errors()
+            )
+        ) from error
+    return settings.model_copy(update={"cache": settings.cache.expanduser().absolute()})
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DefinitionError(f"not valid TOML: {error}", location=Location(str(path))) from error
