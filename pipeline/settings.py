@@ -79,7 +79,7 @@ class Settings(_Part):
     ca_bundle: Path | None = None
     root_source: Literal["auto", "image", "bootstrap"] = "auto"
     proxy: Proxy = Proxy()
-    mirrors: Frozen = MappingProxyType({})
+    mirrors: Frozen = Field(default_factory=lambda: MappingProxyType({}))
     engine: EngineSettings = EngineSettings()
 
     def mirrored(self, url: str) -> str:
