@@ -1,0 +1,1 @@
+"""From a plan to a graph: each component its own normalised layer, an image a stack of them."""

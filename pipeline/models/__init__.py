@@ -1,0 +1,1 @@
+"""What a definition may say: frozen models, and the loader that knows file, line and column of everything."""

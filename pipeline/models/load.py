@@ -1,0 +1,213 @@
+"""Load every definition of a project, or report everything that is wrong with them, each with its place.
+
+A project's own folder lies on top of the definitions this package ships: the same kind and name replaces.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from pipeline.errors import AgcError, DefinitionError, ErrorGroup, Location, UsageError
+from pipeline.models.document import Document, KeyPath, read_document
+from pipeline.models.kinds import API_VERSION, KINDS, Agent, Base, CommonTools, Definition, Root, Toolchain
+
+Kind = TypeVar("Kind", bound=Definition)
+
+
+@dataclass(frozen=True, slots=True)
+class Defined(Generic[Kind]):
+    """A definition and the document it came from."""
+
+    model: Kind
+    document: Document = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The definition's name."""
+        return self.model.metadata.name
+
+    def at(self, *path: str | int) -> Location:
+        """Return the place of a key of this definition, for messages."""
+        return self.document.locate(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """All definitions of a project by kind and name."""
+
+    roots: Mapping[str, Defined[Root]]
+    toolchains: Mapping[str, Defined[Toolchain]]
+    common_tools: Mapping[str, Defined[CommonTools]]
+    bases: Mapping[str, Defined[Base]]
+    agents: Mapping[str, Defined[Agent]]
+
+
+def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
+    """Return the definitions below `folders`, later folders replacing what earlier ones named.
+
+    Raises ErrorGroup with everything that is wrong. Files below `project` are shown relative to it.
+    """
+    errors: list[AgcError] = []
+    found: dict[tuple[str, str], Defined[Definition]] = {}
+    for folder in folders:
+        here: dict[tuple[str, str], Defined[Definition]] = {}
+        for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
+            defined, problems = _load(path, _shown(path, project))
+            errors.extend(problems)
+            if defined is None:
+                continue
+            key = (type(defined.model).__name__, defined.name)
+            if key in here:
+                errors.append(_duplicate(defined, here[key]))
+            here.setdefault(key, defined)
+        found |= here
+    definitions = Definitions(
+        _of(found, Root), _of(found, Toolchain), _of(found, CommonTools), _of(found, Base), _of(found, Agent)
+    )
+    errors.extend(_broken_references(definitions))
+    if errors:
+        raise ErrorGroup(tuple(sorted(errors, key=_order)))
+    return definitions
+
+
+def pick(choices: Mapping[str, Defined[Kind]], name: str, what: str) -> Defined[Kind]:
+    """Return the definition called `name`; raises UsageError with near matches."""
+    if name in choices:
+        return choices[name]
+    raise UsageError(f"there is no {what} named {name!r}", remedy=suggest(name, choices))
+
+
+def suggest(name: str, choices: Iterable[str]) -> str:
+    """Return a sentence with the names that come nearest, or all of them where there are few."""
+    known = sorted(choices)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known: {', '.join(known)}" if known else "none is defined"
+
+
+def _load(path: Path, shown: str) -> tuple[Defined[Definition] | None, list[AgcError]]:
+    document, problems = read_document(path, shown)
+    errors = list(problems)
+    if document is None:
+        return None, errors
+    if not isinstance(document.data, dict):
+        return None, [*errors, DefinitionError("a definition is a mapping", location=document.locate(()))]
+    kind = document.data.get("kind")
+    if document.data.get("apiVersion") != API_VERSION:
+        place = document.locate(("apiVersion",))
+        errors.append(DefinitionError(f"`apiVersion` must be `{API_VERSION}`", location=place))
+        return None, errors
+    if kind not in KINDS:
+        place = document.locate(("kind",))
+        errors.append(DefinitionError(f"unknown kind {kind!r}", location=place, remedy=suggest(str(kind), KINDS)))
+        return None, errors
+    try:
+        model = KINDS[kind].model_validate(document.data)
+    except ValidationError as error:
+        return None, [*errors, *(_explain(document, KINDS[kind], dict(part)) for part in error.errors())]
+    return (None if errors else Defined(model, document)), errors
+
+
+def _explain(document: Document, model: type[Definition], part: dict[str, Any]) -> DefinitionError:
+    path: KeyPath = tuple(step for step in part["loc"] if step != "[key]")
+    shown = ".".join(str(step) for step in path)
+    place = document.locate(path)
+    match part["type"]:
+        case "extra_forbidden":
+            known = _known_keys(document, model, path[:-1])
+            return DefinitionError(f"unknown key `{shown}`", location=place, remedy=suggest(str(path[-1]), known))
+        case "missing":
+            return DefinitionError(f"`{shown}` is missing", location=place, remedy=f"add `{path[-1]}:` here")
+        case "value_error":
+            return DefinitionError(f"`{shown}`: {part['ctx']['error']}", location=place)
+        case "string_pattern_mismatch":
+            text = f"`{shown}`: {part['input']!r} does not have the form {part['ctx']['pattern']}"
+            return DefinitionError(text, location=place)
+        case _:
+            text = f"`{shown}`: {part['msg'][:1].lower()}{part['msg'][1:]}, not {_shorten(part['input'])}"
+            return DefinitionError(text, location=place)
+
+
+def _known_keys(document: Document, model: type[Definition], path: KeyPath) -> set[str]:
+    """Return the keys allowed at `path`, by following the JSON Schema of `model`."""
+    schema = model.model_json_schema(by_alias=True)
+    definitions = schema.get("$defs", {})
+    current: dict[str, Any] = schema
+    for step in path:
+        current = _resolve(current, definitions)
+        current = current.get("items", {}) if isinstance(step, int) else current.get("properties", {}).get(step, {})
+    return set(_resolve(current, definitions).get("properties", {}))
+
+
+def _resolve(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    for option in (schema, *schema.get("anyOf", ()), *schema.get("allOf", ())):
+        if reference := option.get("$ref"):
+            resolved: dict[str, Any] = definitions[reference.rpartition("/")[2]]
+            return resolved
+    return schema
+
+
+def _broken_references(definitions: Definitions) -> Iterable[DefinitionError]:
+    for base in definitions.bases.values():
+        spec = base.model.spec
+        groups: tuple[tuple[str, tuple[str, ...], Mapping[str, object]], ...] = (
+            ("toolchains", spec.toolchains, definitions.toolchains),
+            ("commonTools", spec.common_tools, definitions.common_tools),
+        )
+        if spec.root not in definitions.roots:
+            yield _missing(base.at("spec", "root"), "root", spec.root, definitions.roots)
+        for key, names, choices in groups:
+            for index, name in enumerate(names):
+                if name not in choices:
+                    yield _missing(base.at("spec", key, index), key.removesuffix("s"), name, choices)
+    for toolchain in definitions.toolchains.values():
+        packages = {package.npm for package in toolchain.model.spec.packages}
+        for capability, package in toolchain.model.spec.provides.items():
+            if package not in packages:
+                place = toolchain.at("spec", "provides", capability)
+                yield DefinitionError(
+                    f"`{capability}` takes its version from {package!r}, which is not among `packages`",
+                    location=place,
+                    remedy=suggest(package, packages),
+                )
+
+
+def _missing(place: Location, what: str, name: str, choices: Iterable[str]) -> DefinitionError:
+    return DefinitionError(f"there is no {what} named `{name}`", location=place, remedy=suggest(name, choices))
+
+
+def _duplicate(defined: Defined[Definition], first: Defined[Definition]) -> DefinitionError:
+    kind = type(defined.model).__name__
+    return DefinitionError(
+        f"duplicate name: {kind} `{defined.name}` is defined in {first.at('metadata', 'name')} already",
+        location=defined.at("metadata", "name"),
+        remedy="rename one of them",
+    )
+
+
+def _of(found: Mapping[tuple[str, str], Defined[Definition]], kind: type[Kind]) -> Mapping[str, Defined[Kind]]:
+    # The key holds the class name, so the cast below says nothing new.
+    picked: dict[str, Any] = {name: item for (key, name), item in found.items() if key == kind.__name__}
+    return dict(sorted(picked.items()))
+
+
+def _order(error: AgcError) -> tuple[str, int, int]:
+    place = error.location or Location("")
+    return (place.file, place.line, place.column)
+
+
+def _shown(path: Path, project: Path) -> str:
+    absolute, root = path.resolve(), project.resolve()
+    return str(absolute.relative_to(root)) if absolute.is_relative_to(root) else str(path)
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"  # noqa: PLR2004

@@ -1,0 +1,158 @@
+"""Parts that several kinds of definition share: packages, smoke tests, health checks, volumes, secrets, egress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.models.values import (
+    AbsolutePath,
+    BinaryName,
+    EnvName,
+    FrozenMap,
+    Host,
+    Model,
+    Name,
+    NpmPackage,
+    PlatformName,
+    RelativePath,
+    Seconds,
+    Text,
+    VersionRange,
+)
+
+
+class Metadata(Model):
+    """What a definition is called and what people read about it."""
+
+    name: Name
+    """The name by which other definitions and commands refer to it."""
+    title: Text = ""
+    """A name for people, where the plain one does not do."""
+    description: Text = ""
+    """One sentence: what it is."""
+    homepage: Text = ""
+    """Where its own documentation is."""
+
+
+class NpmArchive(Model):
+    """A package of the npm registry whose archive is unpacked as it is: no install scripts, no dependencies.
+
+    With `platforms`, the version is chosen from `npm`, and the archive of that version from the package named for
+    each platform, which is how tools with native binaries are published.
+    """
+
+    npm: NpmPackage
+    """The package whose versions count."""
+    version: VersionRange = "latest"
+    """Which version: `latest`, an exact one, or a range as npm writes them."""
+    platforms: FrozenMap[PlatformName, NpmPackage] | None = None
+    """Per platform, the package that holds the files; without it, `npm` itself for all of them."""
+    to: RelativePath = ""
+    """Folder below the component's own that the files go to; the component's own by default."""
+    exclude: tuple[RelativePath, ...] = ()
+    """Paths inside the package to leave out."""
+    binaries: FrozenMap[BinaryName, RelativePath]
+    """Command names, each with the file inside the package it runs; linked in /usr/local/bin."""
+
+
+class SmokeTest(Model):
+    """A command run in the finished image as its user; it passes if it exits 0 and prints what is expected."""
+
+    name: Name
+    """What the test is called in reports."""
+    run: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """The command and its arguments; no shell unless you name one."""
+    contains: Text = ""
+    """Text its output must contain; `{version}` stands for the locked version."""
+    timeout: Seconds = 60
+    """Seconds after which it has failed."""
+    network: Literal["none", "host"] = "none"
+    """What it may reach. A test that needs the network is not repeatable; prefer none."""
+
+
+class HealthCheck(Model):
+    """How a container runtime finds out whether the container is well."""
+
+    command: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """The command; exit 0 means healthy."""
+    interval: Seconds = 30
+    """Seconds between checks."""
+    timeout: Seconds = 10
+    """Seconds after which one check has failed."""
+    start_period: Seconds = 10
+    """Seconds after the start in which failures do not count."""
+    retries: Annotated[int, Field(ge=1, le=20)] = 3
+    """Failures in a row that make the container unhealthy."""
+
+
+class Volume(Model):
+    """A folder whose content outlives the container; it belongs to the image's user."""
+
+    path: AbsolutePath
+    """Where it is in the image."""
+    purpose: Literal["config", "state", "cache", "workspace"]
+    """What is kept in it."""
+    description: Text = ""
+    """What a person should know of it."""
+
+
+class Secret(Model):
+    """A secret the agent wants at run time: the name of a variable, never a value."""
+
+    name: EnvName
+    """The environment variable it reads."""
+    description: Text
+    """What it is and where one gets it."""
+    required: bool = False
+    """Whether the agent is of no use without it."""
+
+
+class Egress(Model):
+    """A host the agent must reach to do its work."""
+
+    host: Host
+    """Its name; `*.` at the start covers all names below."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 443
+    """Its TCP port."""
+    purpose: Text
+    """What it is reached for."""
+    verified: date
+    """The day somebody last saw that it is needed."""
+
+
+class Licence(Model):
+    """What may be done with the agent's bytes when an image is published."""
+
+    model_config = Model.model_config | {"populate_by_name": True}
+
+    publish: Literal["baked", "late-bound", "private"]
+    """`baked`: in the image; `late-bound`: fetched at first run; `private`: only to registries marked private."""
+    name: Text
+    """SPDX identifier, or `LicenseRef-…`."""
+    url: Text = ""
+    """Where its text is."""
+
+
+class User(Model):
+    """Whom the image runs as."""
+
+    name: Name = "dev"
+    """Login name."""
+    uid: Annotated[int, Field(ge=1, le=60000)] = 1000
+    """User id; never root."""
+    gid: Annotated[int, Field(ge=1, le=60000)] = 1000
+    """Group id."""
+    home: AbsolutePath = "/home/dev"
+    """Home folder."""
+    shell: AbsolutePath = "/bin/bash"
+    """Login shell."""
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> User:
+        if self.home in {"/", "/root", "/etc", "/usr", "/opt"}:
+            raise ValueError(f"{self.home} cannot be a home folder")
+        return self

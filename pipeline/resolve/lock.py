@@ -1,0 +1,220 @@
+"""Read, check and write the lock.
+
+Rules kept here:
+
+- a lock file carries a checksum of itself: one that was edited by hand or merged badly is refused, because nobody
+  verified what it now says;
+- `inputs` is the digest of the part of a definition the pins answer: a definition that moved on makes the lock stale;
+- files are written whole, under a temporary name, then renamed; only what changed is written.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from pipeline.digest import Digest, digest_json
+from pipeline.errors import AgcError, ErrorGroup, Location, LockError, OutputError
+from pipeline.models.kinds import BaseSpec, RootSpec
+from pipeline.models.load import Defined, Definitions
+from pipeline.models.parts import NpmArchive
+from pipeline.models.kinds import Agent, Base, Root, Toolchain
+from pipeline.resolve.pins import ComponentLock, PackagesLock, RootLock, SystemLock
+
+Lock = TypeVar("Lock", bound=ComponentLock)
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """The locks of a project by component name."""
+
+    roots: Mapping[str, RootLock] = field(default_factory=dict)
+    toolchains: Mapping[str, PackagesLock] = field(default_factory=dict)
+    bases: Mapping[str, SystemLock] = field(default_factory=dict)
+    agents: Mapping[str, PackagesLock] = field(default_factory=dict)
+
+    def all(self) -> Iterator[ComponentLock]:
+        """Yield every lock, in the order components depend on each other."""
+        yield from self.roots.values()
+        yield from self.toolchains.values()
+        yield from self.bases.values()
+        yield from self.agents.values()
+
+    def with_lock(self, lock: ComponentLock) -> Locks:
+        """Return these locks with one added or replaced."""
+        folder, _, name = lock.component.partition("/")
+        return Locks(**{**_by_folder(self), folder: {**_by_folder(self)[folder], name: lock}})  # type: ignore[arg-type]
+
+    def digest(self) -> Digest:
+        """Return the digest of everything that is locked."""
+        return digest_json([_content(lock) for lock in self.all()])
+
+
+def _by_folder(locks: Locks) -> dict[str, Mapping[str, ComponentLock]]:
+    return {
+        "roots": locks.roots,
+        "toolchains": locks.toolchains,
+        "bases": locks.bases,
+        "agents": locks.agents,
+    }
+
+
+def packages_inputs(packages: Iterable[NpmArchive]) -> Digest:
+    """Return the digest of what decides which packages are locked."""
+    return digest_json(
+        [[package.npm, package.version, sorted((package.platforms or {}).items())] for package in packages]
+    )
+
+
+def root_inputs(spec: RootSpec) -> Digest:
+    """Return the digest of what decides what a root is."""
+    return digest_json(spec.model_dump(mode="json"))
+
+
+def system_packages(definitions: Definitions, spec: BaseSpec) -> tuple[str, ...]:
+    """Return the Debian packages a base asks for, its own, its common tools' and its toolchains', sorted."""
+    names = set(spec.debian)
+    for tools in spec.common_tools:
+        names.update(definitions.common_tools[tools].model.spec.debian)
+    for toolchain in spec.toolchains:
+        names.update(definitions.toolchains[toolchain].model.spec.debian)
+    return tuple(sorted(names))
+
+
+def system_inputs(definitions: Definitions, spec: BaseSpec) -> Digest:
+    """Return the digest of what decides which Debian packages a base gets."""
+    return digest_json({"root": spec.root, "packages": list(system_packages(definitions, spec))})
+
+
+def read_locks(folders: Iterable[Path], definitions: Definitions) -> tuple[Locks, tuple[AgcError, ...]]:
+    """Return the usable locks, later folders before earlier ones, and what is wrong with the others."""
+    errors: list[AgcError] = []
+    order = tuple(folders)
+
+    def read(kind: type[Lock], folder: str, names: Iterable[str]) -> dict[str, Lock]:
+        found = {}
+        for name in names:
+            path = next((base / folder / f"{name}.json" for base in reversed(order) if _has(base, folder, name)), None)
+            if path is None:
+                continue
+            try:
+                found[name] = parse_lock(path.read_text(encoding="utf-8"), kind, str(path))
+            except (LockError, OSError, UnicodeDecodeError) as error:
+                errors.append(error if isinstance(error, LockError) else LockError(str(error)))
+        return found
+
+    locks = Locks(
+        read(RootLock, "roots", definitions.roots),
+        read(PackagesLock, "toolchains", definitions.toolchains),
+        read(SystemLock, "bases", definitions.bases),
+        read(PackagesLock, "agents", definitions.agents),
+    )
+    return locks, tuple(errors)
+
+
+def require(locks: Locks, definitions: Definitions, damage: Iterable[AgcError]) -> None:
+    """Raise ErrorGroup with every component whose lock is damaged, missing or stale."""
+    errors = [*damage, *stale(locks, definitions)]
+    damaged = {str(error.location.file) for error in damage if error.location}
+    errors = [error for error in errors if not (error.location and "missing" in error.message and damaged)]
+    if errors:
+        raise ErrorGroup(tuple(errors))
+
+
+def stale(locks: Locks, definitions: Definitions) -> tuple[LockError, ...]:
+    """Return an error for every component whose lock is missing or answers an older definition."""
+    wanted: list[tuple[str, Defined[Root] | Defined[Toolchain] | Defined[Base] | Defined[Agent], Digest]] = []
+    for root in definitions.roots.values():
+        wanted.append((f"roots/{root.name}", root, root_inputs(root.model.spec)))
+    for toolchain in definitions.toolchains.values():
+        wanted.append((f"toolchains/{toolchain.name}", toolchain, packages_inputs(toolchain.model.spec.packages)))
+    for base in definitions.bases.values():
+        wanted.append((f"bases/{base.name}", base, system_inputs(definitions, base.model.spec)))
+    for agent in definitions.agents.values():
+        wanted.append((f"agents/{agent.name}", agent, packages_inputs(agent.model.spec.packages)))
+    known = {lock.component: lock for lock in locks.all()}
+    errors = []
+    for component, defined, inputs in wanted:
+        lock = known.get(component)
+        if lock is None:
+            errors.append(LockError(f"{component} is not locked", location=defined.at("spec"), remedy="agc lock"))
+        elif lock.inputs != inputs or not _on_its_root(lock, locks, definitions):
+            text = f"{component} changed since it was locked"
+            errors.append(LockError(text, location=defined.at("spec"), remedy="agc lock"))
+    return tuple(errors)
+
+
+def _on_its_root(lock: ComponentLock, locks: Locks, definitions: Definitions) -> bool:
+    """Tell whether the Debian packages of a base were resolved against the root that is locked now."""
+    if not isinstance(lock, SystemLock):
+        return True
+    root = locks.roots.get(definitions.bases[lock.component.partition("/")[2]].model.spec.root)
+    return root is None or all(root.digest(pin.source, pin.platform) == pin.root for pin in lock.system)
+
+
+def parse_lock(text: str, kind: type[Lock], shown: str) -> Lock:
+    """Return the lock in `text`; raises LockError where it is malformed or its checksum does not fit."""
+    place = Location(shown)
+    try:
+        document = json.loads(text)
+        checksum = document.pop("checksum", None)
+    except (ValueError, AttributeError) as error:
+        raise LockError(f"is no lock file: {error}", location=place, remedy=_again(shown)) from error
+    if checksum != _checksum(document):
+        raise LockError(
+            "integrity mismatch: the file is not what `agc lock` wrote (edited by hand, or merged)",
+            location=place,
+            remedy=_again(shown),
+        )
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise LockError(text, location=place, remedy=_again(shown)) from error
+
+
+def render_lock(lock: ComponentLock) -> str:
+    """Return the text of a lock file."""
+    content = _content(lock)
+    document = {**content, "checksum": _checksum(content)}
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write_lock(lock: ComponentLock, folder: Path) -> bool:
+    """Write a lock file below `folder` and tell whether it changed anything; raises OutputError."""
+    path = folder / f"{lock.component}.json"
+    text = render_lock(lock)
+    try:
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".new-", delete=False, encoding="utf-8") as file:
+            file.write(text)
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}", remedy="check space and permissions") from error
+    return True
+
+
+def _has(base: Path, folder: str, name: str) -> bool:
+    return (base / folder / f"{name}.json").is_file()
+
+
+def _again(shown: str) -> str:
+    return f"agc lock --upgrade {Path(shown).stem}"
+
+
+def _content(lock: ComponentLock) -> dict[str, object]:
+    return lock.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _checksum(content: object) -> Digest:
+    return digest_json(content)  # type: ignore[arg-type]

@@ -1,0 +1,95 @@
+"""Resolve a registry image's tag to digests (OCI distribution-spec v1.1, `GET /v2/<name>/manifests/<tag>`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from pipeline.digest import Digest, digest_bytes
+from pipeline.errors import ResolveError
+from pipeline.resolve.pins import ImagePin
+
+_ACCEPT = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_DOCKER_HUB = "registry-1.docker.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image reference taken apart."""
+
+    registry: str
+    repository: str
+    tag: str
+
+    @property
+    def base_url(self) -> str:
+        """The registry's API address: plain HTTP for loopback, HTTPS for all others, as Docker does it."""
+        host = _DOCKER_HUB if self.registry == "docker.io" else self.registry
+        loopback = host.partition(":")[0] in {"localhost", "127.0.0.1"}
+        return f"{'http' if loopback else 'https'}://{host}/v2/{self.repository}"
+
+
+def parse_reference(ref: str) -> Reference:
+    """Return the parts of `registry/repository:tag`."""
+    registry, _, rest = ref.partition("/")
+    repository, _, tag = rest.partition(":")
+    return Reference(registry, repository, tag)
+
+
+async def resolve_image(ref: str, platforms: Sequence[str], client: httpx.AsyncClient) -> ImagePin:
+    """Return the digests `ref` has now; raises ResolveError where the registry cannot be reached or refuses."""
+    reference = parse_reference(ref)
+    url = f"{reference.base_url}/manifests/{reference.tag}"
+    try:
+        answer = await client.get(url, headers={"Accept": _ACCEPT})
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            token = await _token(answer, client)
+            answer = await client.get(url, headers={"Accept": _ACCEPT, "Authorization": f"Bearer {token}"})
+        answer.raise_for_status()
+        document = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise ResolveError(f"{ref}: {reference.registry} cannot be asked: {_reason(error)}") from error
+    if "manifests" not in document:
+        raise ResolveError(f"{ref} is an image for one platform; give a tag that has an index")
+    return ImagePin(ref=ref, index=digest_bytes(answer.content), platforms=_platforms(document, platforms, ref))
+
+
+def _platforms(document: Mapping[str, object], platforms: Sequence[str], ref: str) -> dict[str, Digest]:
+    found: dict[str, Digest] = {}
+    entries = document["manifests"]
+    for entry in entries if isinstance(entries, list) else ():
+        platform = entry.get("platform", {})
+        name = f"{platform.get('os')}/{platform.get('architecture')}"
+        if name in platforms:
+            found.setdefault(name, Digest(entry["digest"]))
+    lacking = [name for name in platforms if name not in found]
+    if lacking:
+        raise ResolveError(f"{ref} has no image for {', '.join(lacking)}")
+    return found
+
+
+async def _token(answer: httpx.Response, client: httpx.AsyncClient) -> str:
+    """Fetch an anonymous pull token as the distribution spec's token authentication describes."""
+    challenge = dict(_CHALLENGE.findall(answer.headers.get("WWW-Authenticate", "")))
+    realm = challenge.pop("realm", None)
+    if realm is None:
+        answer.raise_for_status()
+    granted = await client.get(str(realm), params=challenge)
+    granted.raise_for_status()
+    document = granted.json()
+    return str(document.get("token") or document.get("access_token"))
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,129 @@
+"""What an image is made of: its definitions and their pins for one platform, and nothing that is not pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.digest import Digest
+from pipeline.errors import LockError, UsageError
+from pipeline.models.kinds import Agent, Base, CommonTools, Root, Toolchain
+from pipeline.models.load import Defined, Definitions, suggest
+from pipeline.platform import Platform
+from pipeline.resolve.capabilities import check_fit, fits
+from pipeline.resolve.lock import Locks
+from pipeline.resolve.pins import PackagesLock, SystemPin
+
+
+@dataclass(frozen=True, slots=True)
+class RootPlan:
+    """The root of an image: which source, and the manifest digest of its platform. `ref` is set for a registry image."""
+
+    defined: Defined[Root]
+    source: Literal["image", "bootstrap"]
+    digest: Digest
+    ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlan:
+    """All an image is made of, lowest layer first."""
+
+    name: str
+    platform: Platform
+    root: RootPlan
+    base: Defined[Base]
+    system: SystemPin
+    common_tools: tuple[Defined[CommonTools], ...]
+    toolchains: tuple[tuple[Defined[Toolchain], PackagesLock], ...]
+    agent: tuple[Defined[Agent], PackagesLock] | None = None
+
+
+def image_names(definitions: Definitions, locks: Locks) -> tuple[str, ...]:
+    """Return every image there is: each base, and each agent on each base that has what it requires."""
+    names = list(definitions.bases)
+    for base in definitions.bases.values():
+        names.extend(
+            f"{base.name}-{agent.name}"
+            for agent in definitions.agents.values()
+            if fits(agent, base, definitions, locks)
+        )
+    return tuple(sorted(names))
+
+
+def parse_image_name(
+    name: str, definitions: Definitions, locks: Locks
+) -> tuple[Defined[Base], Defined[Agent] | None]:
+    """Return the base and agent `name` stands for.
+
+    Raises UsageError for a name that means nothing, DefinitionError for an agent on a base that does not fit.
+    """
+    if name in definitions.bases:
+        return definitions.bases[name], None
+    for base in definitions.bases.values():
+        agent = definitions.agents.get(name.removeprefix(f"{base.name}-"))
+        if agent is not None and name.startswith(f"{base.name}-"):
+            check_fit(agent, base, definitions, locks)
+            return base, agent
+    raise UsageError(f"there is no image named {name!r}", remedy=suggest(name, image_names(definitions, locks)))
+
+
+def plan_images(
+    names: Sequence[str], platforms: Iterable[Platform], definitions: Definitions, locks: Locks, root_source: str
+) -> tuple[ImagePlan, ...]:
+    """Return the plan of each image on each platform, images in the given order.
+
+    Raises LockError where something it needs has no pin for a platform.
+    """
+    parsed = [(name, *parse_image_name(name, definitions, locks)) for name in dict.fromkeys(names)]
+    wanted = tuple(platforms)
+    return tuple(
+        _plan(name, base, agent, platform, definitions, locks, root_source)
+        for name, base, agent in parsed
+        for platform in wanted
+    )
+
+
+def _plan(
+    name: str,
+    base: Defined[Base],
+    agent: Defined[Agent] | None,
+    platform: Platform,
+    definitions: Definitions,
+    locks: Locks,
+    root_source: str,
+) -> ImagePlan:
+    spec = base.model.spec
+    root = _root(definitions.roots[spec.root], platform, locks, root_source)
+    system = locks.bases[base.name].pin(root.source, str(platform))
+    if system is None:
+        raise LockError(
+            f"base {base.name} has no Debian packages locked for {platform} on a root from {root.source}",
+            location=base.at("spec"),
+            remedy="agc lock",
+        )
+    return ImagePlan(
+        name=name,
+        platform=platform,
+        root=root,
+        base=base,
+        system=system,
+        common_tools=tuple(definitions.common_tools[item] for item in spec.common_tools),
+        toolchains=tuple((definitions.toolchains[item], locks.toolchains[item]) for item in spec.toolchains),
+        agent=(agent, locks.agents[agent.name]) if agent else None,
+    )
+
+
+def _root(defined: Defined[Root], platform: Platform, locks: Locks, wanted: str) -> RootPlan:
+    lock = locks.roots[defined.name]
+    source = lock.source(wanted)
+    digest = lock.digest(source, str(platform))
+    if digest is None:
+        raise LockError(
+            f"root {defined.name} is not locked from {source} for {platform}",
+            location=defined.at("spec"),
+            remedy=f"agc lock --upgrade {defined.name}",
+        )
+    repository = defined.model.spec.image.rpartition(":")[0]
+    return RootPlan(defined, source, digest, f"{repository}@{digest}" if source == "image" else "")

@@ -1,0 +1,166 @@
+"""Build one image on its platforms: smoke tests first, then the export, so that what fails is never written."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pipeline.compose.image import Composition, combined_digest, compose
+from pipeline.compose.layers import EPOCH
+from pipeline.digest import Digest
+from pipeline.engine.api import Compression, ImageContent, LayoutExport, ProgressSink, StepEvent, StepStatus
+from pipeline.engine.layout import adopt, read_manifest, staged
+from pipeline.errors import AgcError, BuildError, SourceGoneError
+from pipeline.resolve.plan import ImagePlan
+from pipeline.settings import NPM_REGISTRY
+from pipeline.stages.outputs import Output, deliver, run_command
+from pipeline.stages.report import ImageReport, LayerReport, PlatformReport
+from pipeline.stages.roots import freshen
+from pipeline.stages.workbench import Workbench
+from pipeline.verify.cases import smoke_cases
+from pipeline.verify.smoke import SmokeReport, run_smoke
+
+_REFRESHES = 2
+
+
+@dataclass
+class Clock:
+    """Wall time per stage."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to stage `name`."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.monotonic() - started
+
+
+@dataclass
+class _FirstSeen:
+    """Remembers of each step whether it was cached when it first ended."""
+
+    sink: ProgressSink | None = None
+    cached: dict[str, bool] = field(default_factory=dict)
+
+    def __call__(self, event: StepEvent) -> None:
+        if event.status in {StepStatus.CACHED, StepStatus.DONE}:
+            self.cached.setdefault(event.name, event.status is StepStatus.CACHED)
+        if self.sink:
+            self.sink(event)
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """An image that passed its smoke tests, and which of its steps were cached."""
+
+    composition: Composition
+    smoke: SmokeReport
+    cached: dict[str, bool]
+
+
+async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool) -> Tested:
+    """Build an image and run its smoke tests; the report may hold failures, any other failure is raised.
+
+    A Debian package that left the archive is resolved again, unless `locked`.
+    """
+    seen = _FirstSeen()
+    for _ in range(_REFRESHES + 1):
+        composition = compose(plan)
+        with bench.reporter.stage(f"{plan.name} on {plan.platform}") as sink:
+            seen.sink = sink
+            try:
+                report = await run_smoke(
+                    plan.name, smoke_cases(composition), bench.engine, plan.platform, bench.layouts, seen
+                )
+            except SourceGoneError as error:
+                if locked or error.url.startswith(NPM_REGISTRY):
+                    raise
+                gone = error
+            else:
+                return Tested(composition, report, seen.cached)
+        plan = await freshen(plan, gone.url.rpartition("/")[2], bench)
+    raise gone
+
+
+async def build_image(
+    plans: Sequence[ImagePlan], output: Output, compression: Compression, bench: Workbench, *, locked: bool
+) -> ImageReport:
+    """Build, test and deliver one image on all platforms of `plans`; raises and writes nothing where one fails."""
+    clock = Clock()
+    name = plans[0].name
+    tested: list[Tested] = []
+    for plan in plans:
+        with clock.stage("build"):
+            done = await try_image(plan, bench, locked=locked)
+        done.smoke.raise_for_failures()
+        tested.append(done)
+    target = output.layout(bench.settings.cache)
+    manifests: dict[str, Digest] = {}
+    with clock.stage("export"), staged(target) as staging:
+        for done in tested:
+            composition = done.composition
+            export = LayoutExport(staging, _content(composition, compression))
+            with bench.reporter.stage("export") as sink:
+                solved = await bench.engine.solve(
+                    composition.rootfs,
+                    platform=composition.plan.platform,
+                    layouts=bench.layouts,
+                    exports=(export,),
+                    on_progress=sink,
+                )
+            if solved.digest is None:
+                raise BuildError(f"the engine named no digest for {name}")
+            manifests[str(composition.plan.platform)] = solved.digest
+        digest = adopt(staging, target, name, manifests)
+    outputs: tuple[str, ...] = ()
+    with clock.stage("deliver"):
+        for done in tested:
+            content = _content(done.composition, compression)
+            platform = done.composition.plan.platform
+            outputs = await deliver(output, name, done.composition.rootfs, content, platform, bench)
+    platforms = tuple(
+        PlatformReport(
+            str(done.composition.plan.platform),
+            manifests[str(done.composition.plan.platform)],
+            done.composition.graph_digest,
+            _layers(done, output, manifests[str(done.composition.plan.platform)], bench),
+        )
+        for done in tested
+    )
+    agent = plans[0].agent
+    secrets = tuple(secret.name for secret in agent[0].model.spec.secrets) if agent else ()
+    return ImageReport(
+        name,
+        digest,
+        combined_digest({platform.platform: platform.graph_digest for platform in platforms}),
+        platforms,
+        tuple(done.smoke for done in tested),
+        dict(clock.seconds),
+        outputs,
+        run_command(output, name, digest, secrets),
+    )
+
+
+def _content(composition: Composition, compression: Compression) -> ImageContent:
+    return ImageContent(composition.plan.name, composition.config, EPOCH, compression)
+
+
+def _layers(done: Tested, output: Output, digest: Digest, bench: Workbench) -> tuple[LayerReport, ...]:
+    """Return the layers of the written manifest, each with the component it holds; a root image may have several."""
+    blobs = read_manifest(output.layout(bench.settings.cache), digest).layers
+    components = [layer.component for layer in done.composition.layers]
+    extra = len(blobs) - len(components)
+    if extra < 0:
+        raise AgcError(f"{done.composition.plan.name} has {len(blobs)} layers where {len(components)} were composed")
+    named = [components[0]] * extra + components
+    return tuple(
+        LayerReport(component, blob.digest, blob.size, done.cached.get(component, True))
+        for component, blob in zip(named, blobs, strict=True)
+    )

@@ -1,0 +1,235 @@
+"""Resolve what is missing or stale in the lock, and what the person asked to move; leave all other pins alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pipeline.digest import hex_of
+from pipeline.errors import AgcError, EngineError, ErrorGroup, Location, ResolveError, UsageError
+from pipeline.graph import State, image, layout
+from pipeline.models.kinds import Agent, Base, Root, Toolchain
+from pipeline.models.load import Defined, suggest
+from pipeline.platform import Platform, host_platform, parse_platform
+from pipeline.resolve.archives import pin_archives
+from pipeline.resolve.debian import resolve_packages
+from pipeline.resolve.lock import (
+    Locks,
+    packages_inputs,
+    root_inputs,
+    stale,
+    system_inputs,
+    system_packages,
+    write_lock,
+)
+from pipeline.resolve.npm import choose
+from pipeline.resolve.oci import resolve_image
+from pipeline.resolve.pins import BootstrapPin, ComponentLock, ImagePin, PackagesLock, RootLock, SystemLock, SystemPin
+from pipeline.stages.project import Project
+from pipeline.stages.roots import archive_mirrors, make_root
+from pipeline.stages.workbench import Workbench
+
+EVERYTHING = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class LockChange:
+    """One component whose lock moved; `before` is empty where it had none."""
+
+    component: str
+    before: str
+    after: str
+
+
+async def update_locks(project: Project, upgrade: Iterable[str], bench: Workbench) -> tuple[LockChange, ...]:
+    """Bring the lock up to date, write it, and return what changed.
+
+    `upgrade` names components (`claude`, `agents/claude`) or `all`. Every component is tried; what failed is raised
+    together at the end, after the others were written.
+    """
+    names = _components(project, upgrade)
+    locks = project.locks
+    errors: list[AgcError] = []
+    changes: list[LockChange] = []
+    for component in _in_order(project):
+        needed = {error.message.split(" ", 1)[0] for error in stale(locks, project.definitions)}
+        incomplete = _incomplete(locks, component)
+        if component not in names and component not in needed and not incomplete:
+            continue
+        keep = component not in names and component not in needed
+        try:
+            lock = await _resolve(replace(project, locks=locks), component, bench, keep=keep)
+        except ErrorGroup as error:
+            errors.extend(error.errors)
+            continue
+        except AgcError as error:
+            errors.append(error)
+            continue
+        before = {known.component: known for known in locks.all()}.get(component)
+        locks = locks.with_lock(lock)
+        if write_lock(lock, project.lock_folder) and before != lock:
+            changes.append(LockChange(component, _describe(before), _describe(lock)))
+    if errors:
+        raise errors[0] if len(errors) == 1 else ErrorGroup(tuple(errors))
+    return tuple(changes)
+
+
+def _components(project: Project, upgrade: Iterable[str]) -> set[str]:
+    known = list(_in_order(project))
+    names: set[str] = set()
+    for name in upgrade:
+        found = {item for item in known if name in {item, item.partition("/")[2], EVERYTHING}}
+        if not found:
+            short = [item.partition("/")[2] for item in known]
+            raise UsageError(f"there is nothing named {name!r} to upgrade", remedy=suggest(name, short))
+        names |= found
+    return names
+
+
+def _in_order(project: Project) -> Iterator[str]:
+    definitions = project.definitions
+    yield from (f"roots/{name}" for name in definitions.roots)
+    yield from (f"toolchains/{name}" for name in definitions.toolchains)
+    yield from (f"bases/{name}" for name in definitions.bases)
+    yield from (f"agents/{name}" for name in definitions.agents)
+
+
+def _incomplete(locks: Locks, component: str) -> bool:
+    """Tell whether a root lacks a source that might be reachable now."""
+    folder, _, name = component.partition("/")
+    return folder == "roots" and name in locks.roots and locks.roots[name].image is None
+
+
+async def _resolve(project: Project, component: str, bench: Workbench, *, keep: bool) -> ComponentLock:
+    folder, _, name = component.partition("/")
+    definitions = project.definitions
+    match folder:
+        case "roots":
+            return await _root(definitions.roots[name], project, bench, keep=keep)
+        case "bases":
+            return await _base(definitions.bases[name], project, bench)
+        case "toolchains":
+            return await _packages(component, definitions.toolchains[name], project, bench)
+        case _:
+            return await _packages(component, definitions.agents[name], project, bench)
+
+
+async def _root(root: Defined[Root], project: Project, bench: Workbench, *, keep: bool) -> RootLock:
+    spec = root.model.spec
+    old = project.locks.roots.get(root.name)
+    current = old if old and old.inputs == root_inputs(spec) else None
+    pinned: dict[str, BootstrapPin] = dict(current.bootstrap) if current else {}
+    for name in () if keep else spec.platforms:
+        try:
+            pinned[name] = await make_root(root, parse_platform(name), bench)
+        except EngineError as error:
+            bench.reporter.notify(f"warning: {root.name} for {name} was not bootstrapped: {error.message}")
+    found = await _image(root, bench) or (current.image if current else None)
+    if not pinned and found is None:
+        raise ResolveError(
+            f"root {root.name} could be had from neither of its sources", location=root.at("spec"), remedy="agc doctor"
+        )
+    return RootLock(component=f"roots/{root.name}", inputs=root_inputs(spec), image=found, bootstrap=pinned)
+
+
+async def _image(root: Defined[Root], bench: Workbench) -> ImagePin | None:
+    spec = root.model.spec
+    try:
+        async with bench.http_client() as client:
+            return await resolve_image(bench.settings.mirrored(spec.image), spec.platforms, client)
+    except ResolveError as error:
+        bench.reporter.notify(f"note: {error.message}; the root is locked from the Debian archive alone")
+        return None
+
+
+async def _base(base: Defined[Base], project: Project, bench: Workbench) -> SystemLock:
+    spec = base.model.spec
+    root = project.definitions.roots[spec.root]
+    lock = project.locks.roots.get(root.name)
+    if lock is None:
+        raise ResolveError(f"base {base.name} waits for its root {root.name}", location=base.at("spec", "root"))
+    names = system_packages(project.definitions, spec)
+    pins = []
+    async for source, platform, state in _roots_of(root, lock, bench):
+        packages = await resolve_packages(
+            state,
+            root.model.spec,
+            names,
+            archive_mirrors(root.model.spec, bench),
+            platform,
+            bench.solve_files,
+            base.at("spec"),
+        )
+        digest = lock.digest(source, str(platform))
+        pins.append(SystemPin(source=source, platform=str(platform), root=digest, packages=packages))
+    inputs = system_inputs(project.definitions, spec)
+    return SystemLock(component=f"bases/{base.name}", inputs=inputs, system=tuple(pins))
+
+
+async def _roots_of(
+    root: Defined[Root], lock: RootLock, bench: Workbench
+) -> AsyncIterator[tuple[Literal["image", "bootstrap"], Platform, State]]:
+    """Yield every locked source and platform of a root, with the state to resolve in."""
+    if lock.image:
+        repository = root.model.spec.image.rpartition(":")[0]
+        for name, digest in sorted(lock.image.platforms.items()):
+            yield "image", parse_platform(name), image(f"{repository}@{digest}")
+    for name, pin in sorted(lock.bootstrap.items()):
+        if not _lies_here(pin, bench):
+            made = await make_root(root, parse_platform(name), bench)
+            if made.digest != pin.digest:
+                raise ResolveError(
+                    f"the archive no longer gives root {root.name} for {name} as it is locked",
+                    location=root.at("spec"),
+                    remedy=f"agc lock --upgrade {root.name}",
+                )
+        yield "bootstrap", parse_platform(name), layout(pin.digest, root.name)
+
+
+def _lies_here(pin: BootstrapPin, bench: Workbench) -> bool:
+    folder = bench.roots / hex_of(pin.digest)
+    if folder.is_dir():
+        bench.layouts.setdefault(pin.digest, folder)
+    return pin.digest in bench.layouts
+
+
+async def _packages(
+    component: str, defined: Defined[Toolchain] | Defined[Agent], project: Project, bench: Workbench
+) -> PackagesLock:
+    packages = defined.model.spec.packages
+    chosen = [
+        await choose(package, bench.fetch_npm, defined.at("spec", "packages", index, "npm"))
+        for index, package in enumerate(packages)
+    ]
+    tools = await _tools(project, bench, defined.at("spec", "packages"))
+    pins = await pin_archives(
+        chosen, tools, host_platform(), bench.solve_files, defined.at("spec", "packages")
+    )
+    return PackagesLock(component=component, inputs=packages_inputs(packages), packages=pins)
+
+
+async def _tools(project: Project, bench: Workbench, location: Location) -> State:
+    """Return a root with coreutils for this machine, any will do: its versions decide nothing."""
+    host = host_platform()
+    for name, lock in project.locks.roots.items():
+        pin = lock.bootstrap.get(str(host))
+        if pin and _lies_here(pin, bench):
+            return layout(pin.digest, name)
+    for root in project.definitions.roots.values():
+        made = await make_root(root, host, bench)
+        return layout(made.digest, root.name)
+    raise ResolveError("no root is defined to check archives in", location=location)
+
+
+def _describe(lock: ComponentLock | None) -> str:
+    match lock:
+        case PackagesLock():
+            return ", ".join(f"{pin.npm} {pin.version}" for pin in lock.packages)
+        case RootLock():
+            parts = [f"{name} {pin.digest[7:19]}" for name, pin in sorted(lock.bootstrap.items())]
+            return ", ".join([*parts, *([f"image {lock.image.index[7:19]}"] if lock.image else [])])
+        case SystemLock():
+            return ", ".join(f"{pin.platform} {len(pin.packages)} packages" for pin in lock.system)
+        case _:
+            return ""

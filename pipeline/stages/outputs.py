@@ -1,0 +1,133 @@
+"""Where a built image goes: an OCI layout, a Docker daemon, a registry, or nowhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import anyio
+
+from pipeline.engine.api import ArchiveExport, Compression, ImageContent, RegistryExport
+from pipeline.errors import OutputError, UsageError
+from pipeline.graph import State
+from pipeline.platform import Platform
+from pipeline.stages.workbench import Workbench
+
+_FORMS = "oci:DIR, docker, push:REGISTRY/NAMESPACE or none"
+
+
+class OutputKind(StrEnum):
+    """The kinds of place."""
+
+    OCI = "oci"
+    DOCKER = "docker"
+    PUSH = "push"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A place; `target` is the folder or the registry namespace."""
+
+    kind: OutputKind
+    target: str = ""
+
+    def layout(self, cache: Path) -> Path:
+        """Return the layout every build writes: the one asked for, or one of our own."""
+        return Path(self.target).absolute() if self.kind is OutputKind.OCI else cache / "images"
+
+
+def parse_output(text: str) -> Output:
+    """Return the output `text` names; raises UsageError with the forms there are."""
+    kind, _, target = text.partition(":")
+    match kind:
+        case "oci" if target:
+            return Output(OutputKind.OCI, target)
+        case "push" if target.strip("/"):
+            return Output(OutputKind.PUSH, target.strip("/"))
+        case "docker" | "none" if not target:
+            return Output(OutputKind(kind))
+    raise UsageError(f"unknown output {text!r}", remedy=f"use {_FORMS}")
+
+
+def check_output(output: Output, platforms: tuple[Platform, ...]) -> None:
+    """Raise, before anything is built, where the output cannot work."""
+    if output.kind is OutputKind.DOCKER:
+        if len(platforms) > 1:
+            raise UsageError("docker holds one platform of an image", remedy="give one --platform, or use oci:DIR")
+        if shutil.which("docker") is None:
+            raise OutputError("docker is not installed", remedy="use --output oci:DIR")
+    if output.kind is OutputKind.PUSH and len(platforms) > 1:
+        raise UsageError(
+            "push takes one platform at a time until images are published as an index",
+            remedy="give one --platform, or use oci:DIR and copy it with skopeo",
+        )
+
+
+async def deliver(
+    output: Output, name: str, rootfs: State, content: ImageContent, platform: Platform, bench: Workbench
+) -> tuple[str, ...]:
+    """Carry an image that lies in the layout on to where it is wanted, and say where that is, line by line."""
+    match output.kind:
+        case OutputKind.OCI:
+            return (f"OCI layout {output.target}, as {name}",)
+        case OutputKind.DOCKER:
+            await _load(name, rootfs, content, platform, bench)
+            return (f"docker image {name}:latest",)
+        case OutputKind.PUSH:
+            ref = f"{output.target}/{name}:latest"
+            loopback = output.target.partition("/")[0].partition(":")[0] in {"localhost", "127.0.0.1"}
+            export = RegistryExport(ref, content, insecure=loopback)
+            with bench.reporter.stage(f"push {ref}") as sink:
+                await bench.engine.solve(
+                    rootfs, platform=platform, layouts=bench.layouts, exports=(export,), on_progress=sink
+                )
+            return (ref,)
+        case OutputKind.NONE:
+            return ()
+
+
+def run_command(output: Output, name: str, digest: str, secrets: tuple[str, ...]) -> str:
+    """Return the command that runs the image from where it went."""
+    environment = "".join(f" -e {secret}" for secret in secrets[:1])
+    options = f'docker run --rm -it{environment} -v "$PWD":/workspace'
+    match output.kind:
+        case OutputKind.DOCKER:
+            return f"{options} {name}"
+        case OutputKind.PUSH:
+            return f"{options} {output.target}/{name}@{digest}"
+        case OutputKind.OCI:
+            return f"skopeo copy oci:{output.target}:{name} docker-daemon:{name}:latest && {options} {name}"
+        case OutputKind.NONE:
+            return ""
+
+
+async def _load(name: str, rootfs: State, content: ImageContent, platform: Platform, bench: Workbench) -> None:
+    """Stream the image into `docker load` through a pipe: the bytes pass by this program.
+
+    Uncompressed, because Docker before 23.0 reads no zstd and compressing for a local socket is time lost.
+    """
+    content = ImageContent(f"{name}:latest", content.config, content.epoch, Compression.UNCOMPRESSED)
+    reader, writer = os.pipe()
+    try:
+        async with await anyio.open_process(["docker", "load", "--quiet"], stdin=reader) as docker:
+            os.close(reader)
+            reader = -1
+            export = ArchiveExport(f"/dev/fd/{writer}", content, (writer,))
+            with bench.reporter.stage("docker load") as sink:
+                await bench.engine.solve(
+                    rootfs, platform=platform, layouts=bench.layouts, exports=(export,), on_progress=sink
+                )
+            os.close(writer)
+            writer = -1
+            words = b"".join([chunk async for chunk in docker.stderr]) if docker.stderr else b""
+            if await docker.wait() != 0:
+                reason = words.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
+                raise OutputError(f"docker load failed: {reason[0]}", remedy="docker info")
+    finally:
+        for end in (reader, writer):
+            if end >= 0:
+                os.close(end)

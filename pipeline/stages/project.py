@@ -1,0 +1,64 @@
+"""A project: its definitions on top of those this package ships, its lock, and this machine's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import AgcError, UsageError
+from pipeline.models.load import Definitions, load_definitions
+from pipeline.platform import Platform
+from pipeline.resolve.lock import Locks, read_locks, require
+from pipeline.resolve.plan import ImagePlan, image_names, plan_images
+from pipeline.settings import Settings, load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Everything read at the start; `damage` is what is wrong with lock files that could not be used."""
+
+    folder: Path
+    settings: Settings
+    definitions: Definitions
+    locks: Locks
+    damage: tuple[AgcError, ...] = ()
+
+    @property
+    def lock_folder(self) -> Path:
+        """Where `agc lock` writes."""
+        return self.folder / "registry" / "lock"
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The names of all images there are."""
+        return image_names(self.definitions, self.locks)
+
+    def plan(self, names: tuple[str, ...], platforms: tuple[Platform, ...]) -> tuple[ImagePlan, ...]:
+        """Return the plans of `names`, all images where none is given.
+
+        Raises ErrorGroup where the lock is missing, stale or damaged, UsageError for an unknown name.
+        """
+        require(self.locks, self.definitions, self.damage)
+        return plan_images(
+            names or self.images, platforms, self.definitions, self.locks, self.settings.root_source
+        )
+
+
+def shipped_folder() -> Path:
+    """Return the folder with the definitions and locks this package ships: in a wheel, or in its own checkout."""
+    package = Path(__file__).parent.parent
+    data = package / "_data"
+    return data if data.is_dir() else package.parent
+
+
+def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
+    """Read the project in `folder`; raises ErrorGroup with everything that is wrong with its files."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder", remedy="give a project folder with -C")
+    shipped = shipped_folder()
+    layers = [shipped] if shipped.resolve() == folder.resolve() else [shipped, folder]
+    settings = load_settings(folder, environment)
+    definitions = load_definitions([layer / "definitions" for layer in layers], folder)
+    locks, damage = read_locks([layer / "registry" / "lock" for layer in layers], definitions)
+    return Project(folder, settings, definitions, locks, damage)

@@ -1,0 +1,116 @@
+"""What a stage works with: an engine, the layouts it may read, and the network as this machine reaches it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import tempfile
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+
+from pipeline.digest import Digest
+from pipeline.engine.api import Engine, FilesExport, ProgressSink
+from pipeline.errors import ResolveError
+from pipeline.graph import State
+from pipeline.platform import Platform
+from pipeline.settings import NPM_REGISTRY, Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+_NPM_ACCEPT = "application/vnd.npm.install-v1+json"
+_TRIES = 4
+
+
+class Reporter(Protocol):
+    """Who tells the person what happens."""
+
+    def notify(self, text: str) -> None:
+        """Say one line."""
+
+    def stage(self, name: str) -> AbstractContextManager[ProgressSink]:
+        """Open a stage of work; its steps go to the sink."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """An engine and where things lie. `layouts` grows as roots are made: digest to OCI layout folder."""
+
+    settings: Settings
+    engine: Engine
+    reporter: Reporter
+    layouts: dict[Digest, Path]
+
+    @property
+    def roots(self) -> Path:
+        """Where bootstrapped roots are kept."""
+        return self.settings.cache / "roots"
+
+    async def solve_files(self, state: State, platform: Platform) -> Mapping[str, bytes]:
+        """Build `state` and return its files, which must be small."""
+        with tempfile.TemporaryDirectory(prefix="agc-files-") as folder, self.reporter.stage("resolve") as sink:
+            await self.engine.solve(
+                state,
+                platform=platform,
+                layouts=self.layouts,
+                exports=(FilesExport(Path(folder)),),
+                on_progress=sink,
+            )
+            return {
+                str(path.relative_to(folder)): path.read_bytes()
+                for path in sorted(Path(folder).rglob("*"))
+                if path.is_file()
+            }
+
+    def http_client(self) -> httpx.AsyncClient:
+        """Return a client that uses this machine's proxies and CA bundle, and nothing from the environment beside."""
+        import httpx  # noqa: PLC0415  # a build that finds everything locked never needs it
+
+        context = ssl.create_default_context(cafile=str(self.settings.ca_bundle) if self.settings.ca_bundle else None)
+        proxy = self.settings.proxy
+        mounts = {
+            f"{scheme}://": httpx.AsyncHTTPTransport(proxy=address, verify=context)
+            for scheme, address in (("http", proxy.http), ("https", proxy.https))
+            if address
+        }
+        return httpx.AsyncClient(
+            verify=context, mounts=mounts, trust_env=False, follow_redirects=True, timeout=httpx.Timeout(30)
+        )
+
+    async def fetch_npm(self, path: str) -> Any:
+        """Return the package document at `path` below the npm registry, or None where there is none."""
+        import httpx  # noqa: PLC0415  # see http_client
+
+        url = self.settings.mirrored(NPM_REGISTRY) + path
+        reason = ""
+        async with self.http_client() as client:
+            for attempt in range(_TRIES):
+                await anyio.sleep(attempt * attempt * 0.5)
+                try:
+                    answer = await client.get(url, headers={"Accept": _NPM_ACCEPT})
+                except httpx.HTTPError as error:
+                    reason = str(error) or type(error).__name__
+                    continue
+                if answer.status_code == httpx.codes.NOT_FOUND:
+                    return None
+                if answer.is_success:
+                    return _json(answer.content, url)
+                reason = f"HTTP {answer.status_code}"
+                if answer.is_client_error and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                    break
+        raise ResolveError(f"{url} cannot be read: {reason}", remedy="check network, proxy and mirrors: agc doctor")
+
+
+def _json(content: bytes, url: str) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise ResolveError(f"{url} did not answer with JSON: {error}") from error
+
+

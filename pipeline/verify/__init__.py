@@ -1,0 +1,1 @@
+"""Is what was built what was meant: smoke tests inside the image."""

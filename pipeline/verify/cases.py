@@ -1,0 +1,133 @@
+"""The smoke tests of an image: those its definitions declare, and one per component that nobody has to declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pipeline.compose.config import environment
+from pipeline.compose.image import Composition
+from pipeline.errors import Location
+from pipeline.graph import Network, State
+from pipeline.models.parts import NpmArchive, SmokeTest
+
+_RESULT = "/run/agc-smoke"
+
+# $1 seconds, $2 expected text, the rest the command. Output goes to a file, so that nothing the command leaves running
+# can hold a pipe open; the file's size is limited, so that a flood ends the command and not the disk.
+_RUNNER = r"""
+seconds=$1 expected=$2; shift 2
+output=$(mktemp)
+( ulimit -f 1048576 2>/dev/null; exec timeout --kill-after=5 "$seconds" "$@" ) > "$output" 2>&1 < /dev/null
+code=$?
+head -c 32768 "$output"
+case $code in
+  0) ;;
+  124|137) echo "smoke: stopped after $seconds seconds"; exit 124 ;;
+  *) echo "smoke: exit code $code"; exit "$code" ;;
+esac
+if [ -n "$expected" ] && ! grep -qF -- "$expected" "$output"; then
+  echo "smoke: expected in the output: $expected"; exit 65
+fi
+"""
+
+# Pairs of command name and file: PATH finds exactly that file, it runs, it is root's and nobody else may change it.
+_PRESENCE = r"""
+set -eu
+while [ $# -gt 0 ]; do
+  found=$(command -v "$1") || { echo "$1 is not on PATH"; exit 1; }
+  real=$(readlink -f "$found")
+  [ "$real" = "$2" ] || { echo "$1 is $real, not $2"; exit 1; }
+  [ -x "$real" ] || { echo "$real is not executable"; exit 1; }
+  [ "$(stat -c %u:%g "$real")" = 0:0 ] || { echo "$real does not belong to root"; exit 1; }
+  folder=$real
+  while [ "$folder" != / ]; do
+    [ ! -w "$folder" ] || { echo "$folder can be written by $(id -un)"; exit 1; }
+    folder=$(dirname "$folder")
+  done
+  echo "$1 -> $real"
+  shift 2
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeCase:
+    """One test of one image: who declared it, where, and the state that runs it."""
+
+    component: str
+    name: str
+    timeout: int
+    state: State
+
+    @property
+    def title(self) -> str:
+        """The name it goes by in progress and reports."""
+        return f"{self.component}: {self.name}"
+
+
+def smoke_cases(composition: Composition) -> tuple[SmokeCase, ...]:
+    """Return every smoke test of an image, in the order of its layers."""
+    return tuple(_cases(composition))
+
+
+def _cases(composition: Composition) -> Iterator[SmokeCase]:
+    plan = composition.plan
+    base = plan.base
+    yield from _declared(composition, f"bases/{base.name}", base.model.spec.smoke, "", base.at("spec", "smoke"))
+    for tools in plan.common_tools:
+        component = f"common-tools/{tools.name}"
+        yield from _declared(composition, component, tools.model.spec.smoke, "", tools.at("spec", "smoke"))
+    for toolchain, lock in plan.toolchains:
+        component, spec = f"toolchains/{toolchain.name}", toolchain.model.spec
+        yield _presence(composition, component, spec.packages, toolchain.at("spec", "packages"))
+        yield from _declared(composition, component, spec.smoke, lock.version, toolchain.at("spec", "smoke"))
+    if plan.agent:
+        agent, lock = plan.agent
+        component = f"agents/{agent.name}"
+        yield _presence(composition, component, agent.model.spec.packages, agent.at("spec", "packages"))
+        yield from _declared(composition, component, agent.model.spec.smoke, lock.version, agent.at("spec", "smoke"))
+
+
+def _declared(
+    composition: Composition, component: str, tests: Iterable[SmokeTest], version: str, location: Location
+) -> Iterator[SmokeCase]:
+    for test in tests:
+        network = Network.HOST if test.network == "host" else Network.NONE
+        expected = test.contains.replace("{version}", version)
+        yield _case(composition, component, test.name, test.run, expected, test.timeout, network, location)
+
+
+def _presence(
+    composition: Composition, component: str, packages: Sequence[NpmArchive], location: Location
+) -> SmokeCase:
+    pairs: list[str] = []
+    for package in packages:
+        for name, file in package.binaries.items():
+            pairs += [name, "/".join(part for part in (f"/opt/{component}", package.to, file) if part)]
+    command = ("sh", "-c", _PRESENCE, "presence", *pairs)
+    return _case(composition, component, "presence", command, "", 30, Network.NONE, location)
+
+
+def _case(
+    composition: Composition,
+    component: str,
+    name: str,
+    command: Sequence[str],
+    expected: str,
+    timeout: int,
+    network: Network,
+    location: Location,
+) -> SmokeCase:
+    plan = composition.plan
+    base = plan.base.model.spec
+    state = composition.rootfs.run(
+        *("sh", "-c", _RUNNER, "smoke", str(timeout), expected, *command),
+        env=environment(plan).items(),
+        cwd=base.workspace,
+        user=f"{base.user.uid}:{base.user.gid}",
+        network=network,
+        output=_RESULT,
+    )
+    case = SmokeCase(component, name, timeout, state)
+    return SmokeCase(component, name, timeout, state.named(f"smoke {case.title}", location))
