@@ -21,10 +21,10 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import DefinitionError, ErrorGroup, Location
 
@@ -64,12 +64,23 @@ class Proxy(_Part):
 
 
 class EngineSettings(_Part):
-    """Which engine builds. An empty `host` means: find or start one."""
+    """Which engine builds. An empty `host` means: find or start one.
+
+    `archive` is the URL of a BuildKit release archive to take the programs from, instead of building them.
+    """
 
     host: str = ""
     image: str = f"docker.io/moby/buildkit:{BUILDKIT_VERSION}"
     buildctl: Path | None = None
     cache_gigabytes: int = Field(default=40, ge=1)
+    archive: str = ""
+    archive_sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+
+    @model_validator(mode="after")
+    def _archive_is_pinned(self) -> Self:
+        if bool(self.archive) != bool(self.archive_sha256):
+            raise ValueError("archive and archive-sha256 belong together: write both or neither")
+        return self
 
 
 class Settings(_Part):
