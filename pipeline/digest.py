@@ -14,13 +14,12 @@ from typing import NewType, TypeAlias
 
 Digest = NewType("Digest", str)
 
-Canonical: TypeAlias = "None | bool | int | str | Sequence[Canonical] | Mapping[str, Canonical]"
+Canonical: TypeAlias = "bool | int | str | Sequence[Canonical] | Mapping[str, Canonical] | None"
 
 
 def canonical_json(value: Canonical) -> bytes:
-    """Return the one encoding of `value`; raises TypeError on a float or any foreign type."""
-    _refuse_floats(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """Return the one encoding of `value`; raises TypeError on a float, a key that is no string, or a foreign type."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def digest_bytes(data: bytes) -> Digest:
@@ -44,12 +43,15 @@ def hex_of(digest: str) -> str:
     return digest.partition(":")[2]
 
 
-def _refuse_floats(value: Canonical) -> None:
-    if isinstance(value, float):
-        raise TypeError("a float has no canonical form here; write an integer or a string")
+def _plain(value: object) -> Canonical:
+    """Return `value` made of the types that json writes in one way only."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
     if isinstance(value, Mapping):
-        for item in value.values():
-            _refuse_floats(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            _refuse_floats(item)
+        # json would turn the key 1 into "1", and two values into one.
+        if foreign := [key for key in value if not isinstance(key, str)]:
+            raise TypeError(f"a key must be a string, not {foreign[0]!r}")
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    raise TypeError(f"{type(value).__name__} has no canonical form; write integers, strings, sequences and mappings")

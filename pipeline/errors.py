@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar
 
 
 class ExitCode(IntEnum):
@@ -47,7 +46,7 @@ class Location:
 class AgcError(Exception):
     """Base of all reported failures: a message, an optional place and an optional remedy."""
 
-    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+    exit_code: ExitCode = ExitCode.INTERNAL
 
     def __init__(self, message: str, *, location: Location | None = None, remedy: str = "") -> None:
         super().__init__(message)
@@ -72,12 +71,13 @@ class DefinitionError(AgcError):
     exit_code = ExitCode.DEFINITION
 
 
-class ErrorGroup(AgcError):
+class ErrorGroup(AgcError):  # noqa: N818  # it holds errors, and is none of its own
     """Several failures found in one go; the exit code is that of the first."""
 
     def __init__(self, errors: tuple[AgcError, ...]) -> None:
         super().__init__(f"{len(errors)} errors")
         self.errors = errors
+        self.exit_code = errors[0].exit_code
 
     def __str__(self) -> str:
         """Return one line per failure."""

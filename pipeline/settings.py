@@ -1,6 +1,7 @@
 """How this machine reaches the world: `agc.toml` and the environment. Nothing here ever enters a digest.
 
-Order, last wins: built-in defaults, `agc.toml` of the project, environment variables. The file's form:
+Order, last wins: built-in defaults, `agc.toml` of the project, environment variables. Only SSL_CERT_FILE, which is set
+on many machines without a thought of this program, yields to the file. The file's form:
 
     ca-bundle = "/etc/ssl/certs/ca-certificates.crt"
     cache = "/var/cache/agc"
@@ -21,12 +22,12 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipeline.errors import DefinitionError, ErrorGroup, Location
+from pipeline.errors import DefinitionError, ErrorGroup, Location, UsageError
 
 SYSTEM_CA_BUNDLES = (
     Path("/etc/ssl/certs/ca-certificates.crt"),
@@ -37,6 +38,17 @@ NPM_REGISTRY = "https://registry.npmjs.org/"
 DEBIAN_ARCHIVE = "http://deb.debian.org/debian"
 DEBIAN_SECURITY = "http://deb.debian.org/debian-security"
 BUILDKIT_VERSION = "v0.32.1"
+
+_VARIABLES = (
+    ("", "cache", ("AGC_CACHE",)),
+    ("", "ca-bundle", ("AGC_CA_BUNDLE",)),
+    ("", "root-source", ("AGC_ROOT_SOURCE",)),
+    ("proxy", "http", ("http_proxy", "HTTP_PROXY")),
+    ("proxy", "https", ("https_proxy", "HTTPS_PROXY")),
+    ("proxy", "no", ("no_proxy", "NO_PROXY")),
+    ("engine", "host", ("BUILDKIT_HOST",)),
+    ("engine", "buildctl", ("AGC_BUILDCTL",)),
+)
 
 Frozen = Annotated[Mapping[str, str], AfterValidator(lambda value: MappingProxyType(dict(value)))]
 
@@ -105,25 +117,7 @@ def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:
     """Return the settings for `project`; raises ErrorGroup of DefinitionError where agc.toml is wrong."""
     path = project / "agc.toml"
     document = _read(path) if path.is_file() else {}
-    document.setdefault("cache", environment.get("AGC_CACHE") or platformdirs.user_cache_dir("agc"))
-    if bundle := environment.get("AGC_CA_BUNDLE") or environment.get("SSL_CERT_FILE"):
-        document.setdefault("ca-bundle", bundle)
-    elif "ca-bundle" not in document:
-        document["ca-bundle"] = next((bundle for bundle in SYSTEM_CA_BUNDLES if bundle.is_file()), None)
-    for section, name, variables in (
-        ("proxy", "http", ("http_proxy", "HTTP_PROXY")),
-        ("proxy", "https", ("https_proxy", "HTTPS_PROXY")),
-        ("proxy", "no", ("no_proxy", "NO_PROXY")),
-        ("engine", "host", ("BUILDKIT_HOST",)),
-        ("engine", "buildctl", ("AGC_BUILDCTL",)),
-    ):
-        if value := next((environment[variable] for variable in variables if environment.get(variable)), None):
-            document.setdefault(section, {})[name] = value
-    if source := environment.get("AGC_ROOT_SOURCE"):
-        document["root-source"] = source
-    if mirrors := environment.get("AGC_MIRRORS"):
-        pairs = (entry.partition("=") for entry in mirrors.split(","))
-        document["mirrors"] = {**document.get("mirrors", {}), **{prefix: mirror for prefix, _, mirror in pairs}}
+    _add_environment(document, environment)
     try:
         settings = Settings.model_validate(document)
     except ValidationError as error:
@@ -133,10 +127,44 @@ def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:
                 for part in error.errors()
             )
         ) from error
-    return settings.model_copy(update={"cache": settings.cache.expanduser().absolute()})
+    return _absolute(settings, project)
 
 
-def _read(path: Path) -> dict[str, object]:
+def _add_environment(document: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for section, name, variables in _VARIABLES:
+        value = next((environment[variable] for variable in variables if environment.get(variable)), None)
+        # A section that is no table is left for the validation to complain of.
+        part = document.setdefault(section, {}) if section else document
+        if value and isinstance(part, dict):
+            part[name] = value
+    document.setdefault("cache", platformdirs.user_cache_dir("agc"))
+    system = next((bundle for bundle in SYSTEM_CA_BUNDLES if bundle.is_file()), None)
+    document.setdefault("ca-bundle", environment.get("SSL_CERT_FILE") or system)
+    if mirrors := environment.get("AGC_MIRRORS"):
+        document["mirrors"] = {**document.get("mirrors", {}), **dict(map(_mirror, mirrors.split(",")))}
+
+
+def _mirror(entry: str) -> tuple[str, str]:
+    prefix, _, mirror = entry.strip().partition("=")
+    if not (prefix and mirror):
+        raise UsageError(f"AGC_MIRRORS: {entry!r} is no mirror", remedy="write PREFIX=MIRROR, with commas between")
+    return prefix, mirror
+
+
+def _absolute(settings: Settings, project: Path) -> Settings:
+    """Return the settings with every path made absolute; a relative one is relative to the project."""
+    base = project.absolute()
+    bundle, buildctl = settings.ca_bundle, settings.engine.buildctl
+    return settings.model_copy(
+        update={
+            "cache": base / settings.cache.expanduser(),
+            "ca_bundle": bundle and base / bundle.expanduser(),
+            "engine": settings.engine.model_copy(update={"buildctl": buildctl and base / buildctl.expanduser()}),
+        }
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

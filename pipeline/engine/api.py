@@ -72,7 +72,7 @@ Export: TypeAlias = LayoutExport | RegistryExport | ArchiveExport | FilesExport
 
 @dataclass(frozen=True, slots=True)
 class SecretFile:
-    """A secret handed to steps by name; the engine reads the file, this program never does."""
+    """A secret handed to steps by name; the engine reads the file, this program only to mask it in what steps print."""
 
     name: str
     path: Path

@@ -10,9 +10,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -87,19 +88,27 @@ def write_single_layer_image(layout: Path, tar: Path, architecture: str) -> Dige
     blobs = layout / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     tar.rename(blob_path(layout, layer.digest))
-    config = _add(layout, CONFIG_TYPE, {
-        "architecture": architecture,
-        "os": "linux",
-        "config": {},
-        "rootfs": {"type": "layers", "diff_ids": [layer.digest]},
-    })
-    manifest = _add(layout, MANIFEST_TYPE, {
+    config = {"architecture": architecture, "os": "linux", "config": {}}
+    return _write_image(layout, "root", config, (layer,))
+
+
+def write_image(layout: Path, name: str, config: Mapping[str, Any], layers: Iterable[bytes]) -> Digest:
+    """Write an image of uncompressed layer tars, lowest first, and return the manifest digest."""
+    (layout / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+    return _write_image(layout, name, config, tuple(_add_bytes(layout, TAR_LAYER_TYPE, tar) for tar in layers))
+
+
+def _write_image(layout: Path, name: str, config: Mapping[str, Any], layers: tuple[Descriptor, ...]) -> Digest:
+    rootfs = {"type": "layers", "diff_ids": [layer.digest for layer in layers]}
+    described = _add(layout, CONFIG_TYPE, {**config, "rootfs": rootfs})
+    document: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
-        "config": config.as_json(),
-        "layers": [layer.as_json()],
-    })
-    _write_index(layout, [manifest.as_json(annotations={REF_NAME: "root"})])
+        "config": described.as_json(),
+        "layers": [layer.as_json() for layer in layers],
+    }
+    manifest = _add(layout, MANIFEST_TYPE, document)
+    _write_index(layout, [manifest.as_json(annotations={REF_NAME: name})])
     return manifest.digest
 
 
@@ -161,11 +170,14 @@ def _top(layout: Path, manifests: Mapping[str, Digest]) -> Descriptor:
 
 
 def _disk_remedy(error: OSError) -> str:
-    return "free some space, or choose another --output folder" if error.errno == 28 else ""  # noqa: PLR2004  # ENOSPC
+    return "free some space, or choose another --output folder" if error.errno == ENOSPC else ""
 
 
-def _add(layout: Path, media_type: str, document: dict[str, Any]) -> Descriptor:
-    data = canonical_json(document)
+def _add(layout: Path, media_type: str, document: Mapping[str, Any]) -> Descriptor:
+    return _add_bytes(layout, media_type, canonical_json(document))
+
+
+def _add_bytes(layout: Path, media_type: str, data: bytes) -> Descriptor:
     digest = digest_bytes(data)
     _replace(blob_path(layout, digest), data)
     return Descriptor(media_type, digest, len(data))
@@ -173,7 +185,7 @@ def _add(layout: Path, media_type: str, document: dict[str, Any]) -> Descriptor:
 
 def _write_index(layout: Path, entries: list[dict[str, Any]]) -> None:
     _replace(layout / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
-    index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
+    index: dict[str, Any] = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
     _replace(layout / "index.json", canonical_json(index))
 
 

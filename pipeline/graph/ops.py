@@ -1,7 +1,7 @@
 """The operations a build is made of, each a frozen value named after what BuildKit does.
 
-Inputs are `State` values. Fields marked with `prose()` (names, locations) are left out of identity: they help a
-reader and change nothing that is built.
+Inputs are `State` values. Fields marked with the metadata `prose` are left out of identity: they help a reader and
+change nothing that is built.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ class Layout:
 class Http:
     """One file fetched over HTTP(S) and refused unless its SHA-256 is `checksum`; it lies at `/filename`.
 
-    The URL is the public one. Mirrors are the engine's business and the content is pinned, so neither the URL nor a
-    mirror is identity.
+    The URL is the public one; mirrors are the engine's business. Where the content is pinned the URL is prose, and
+    not identity: without a checksum it is all there is to tell one file from another.
     """
 
     checksum: Digest | None
     filename: str
-    url: str = field(compare=False, metadata={"prose": True})
+    url: str = field(metadata={"prose": True})
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,16 @@ class State:
     @cached_property
     def digest(self) -> Digest:
         """The SHA-256 of what this state means."""
+        # Inputs first, from a list of our own: a graph may be deeper than Python's stack.
+        pending = _without_digest(self)
+        while pending:
+            current = pending[-1]
+            if unknown := _without_digest(current):
+                pending.extend(unknown)
+                continue
+            pending.pop()
+            if "digest" not in vars(current):
+                vars(current)["digest"] = digest_json(_encode(current.op))
         return digest_json(_encode(self.op))
 
     @property
@@ -66,6 +76,10 @@ class State:
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+    def __repr__(self) -> str:
+        # The generated one would print the whole graph, a shared input as often as there are paths to it.
+        return f"State({type(self.op).__name__}, {self.name!r}, {self.digest})"
 
     def named(self, name: str, location: Location | None = None) -> State:
         """Return the same state under a name (and place) that progress and errors show."""
@@ -88,9 +102,7 @@ class State:
         `caches` are (cache name, mount point) pairs, `secrets` (secret name, file) pairs. With `output` the result is
         that folder alone, empty at the start.
         """
-        op = Run(
-            self, args, tuple(env), cwd, user, network, tuple(mounts), tuple(caches), tuple(secrets), output
-        )
+        op = Run(self, args, tuple(env), cwd, user, network, tuple(mounts), tuple(caches), tuple(secrets), output)
         return State(op)
 
     def files(self, *actions: FileAction) -> State:
@@ -113,7 +125,7 @@ class State:
         """Return the content of the archive `/filename` of this state."""
         return scratch().files(Copy(self, f"/{filename}", "/", owner=None, timestamp=None, unpack=True))
 
-    def layer(  # noqa: D417  # the rest is described by Copy
+    def layer(
         self,
         source: str = "/",
         path: str = "/",
@@ -123,7 +135,10 @@ class State:
         mode: str = "",
         exclude: Iterable[str] = (),
     ) -> State:
-        """Return a subtree copied onto scratch with one timestamp, so that its blob depends on its content alone."""
+        """Return a subtree copied onto scratch with one timestamp, so that its blob depends on its content alone.
+
+        The arguments are those of `Copy`.
+        """
         return scratch().files(Copy(self, source, path, owner, timestamp, mode, tuple(exclude)))
 
     def diff(self, lower: State) -> State:
@@ -176,6 +191,10 @@ def walk(state: State) -> Iterator[State]:
             pending.extend((child, False) for child in reversed(current.inputs))
 
 
+def _without_digest(state: State) -> list[State]:
+    return [child for child in state.inputs if "digest" not in vars(child)]
+
+
 def _states(value: object) -> Iterator[State]:
     if isinstance(value, State):
         yield value
@@ -201,7 +220,9 @@ def _encode(value: object) -> Canonical:
         return [_encode(item) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
         own = {
-            item.name: _encode(getattr(value, item.name)) for item in fields(value) if "prose" not in item.metadata
+            item.name: _encode(getattr(value, item.name))
+            for item in fields(value)
+            if "prose" not in item.metadata or (isinstance(value, Http) and value.checksum is None)
         }
         return {"type": type(value).__name__, **own}
     raise TypeError(f"{type(value).__name__} has no place in a graph")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-
-import anyio
-import anyio.abc
-from anyio.streams.text import TextReceiveStream
+from typing import IO
 
 from pipeline.digest import Digest
 from pipeline.engine.api import (
@@ -28,14 +25,18 @@ from pipeline.engine.api import (
     SecretFile,
     Solved,
 )
+from pipeline.engine.buildkit.carry import carry
 from pipeline.engine.buildkit.failure import explain
 from pipeline.engine.buildkit.lowering import CA_SECRET, Lowered, Wiring, layout_store, lower
+from pipeline.engine.buildkit.probe import probe
 from pipeline.engine.buildkit.progress import Progress
-from pipeline.errors import EngineError
+from pipeline.errors import EngineError, UsageError
 from pipeline.graph import State
 from pipeline.platform import Platform
 
 _LEVELS = {Compression.ZSTD: 3, Compression.GZIP: 6}
+_LONGEST_SECRET = 64 * 1024
+_SHORTEST_MASKED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class BuildKit:
 
     address: str
     buildctl: Path
-    wiring: Wiring = Wiring()
+    wiring: Wiring = field(default_factory=Wiring)
     ca_bundle: Path | None = None
 
     async def solve(
@@ -60,22 +61,24 @@ class BuildKit:
         """Build `state`; see `Engine.solve`."""
         wiring = replace(self.wiring, has_ca=self.ca_bundle is not None)
         lowered = lower(state, platform, wiring)
-        exports = tuple(exports)
-        with tempfile.TemporaryDirectory(prefix="agc-") as folder:
-            metadata = Path(folder) / "metadata.json"
+        exports, secrets = tuple(exports), tuple(secrets)
+        with _errand(lowered.definition) as (stdin, metadata):
             arguments = [
                 *self._base_arguments(),
                 f"--metadata-file={metadata}",
                 *self._inputs(lowered, layouts, secrets),
                 *(f"--output={export_argument(export)}" for export in exports),
             ]
-            fds = tuple(fd for export in exports if isinstance(export, ArchiveExport) for fd in export.pass_fds)
+            progress = Progress(masked=_masked(secrets))
             started = time.monotonic()
-            progress = await self._run(arguments, lowered, on_progress, fds)
+            code = await carry(arguments, stdin, exports, progress, on_progress)
             seconds = time.monotonic() - started
-            document = json.loads(metadata.read_text()) if metadata.exists() else {}
-        cached = {vertex.state: vertex.cached for vertex in progress.vertices.values() if vertex.state}
-        return Solved(document.get("containerimage.digest"), cached, seconds)
+            digest = _image_digest(metadata)
+        if code != 0:
+            ask = partial(probe, wiring=wiring, ca_bundle=self.ca_bundle)
+            places = tuple(filter(None, map(_destination, exports)))
+            raise await explain(progress, lowered, self.address, probe=ask, destinations=places)
+        return Solved(digest, progress.cached(), seconds)
 
     def _base_arguments(self) -> list[str]:
         return [
@@ -86,39 +89,15 @@ class BuildKit:
             "--allow=network.host",
         ]
 
-    def _inputs(
-        self, lowered: Lowered, layouts: Mapping[Digest, Path], secrets: Iterable[SecretFile]
-    ) -> Iterable[str]:
+    def _inputs(self, lowered: Lowered, layouts: Mapping[Digest, Path], secrets: Iterable[SecretFile]) -> Iterable[str]:
         for digest in lowered.layouts:
+            if digest not in layouts:
+                raise EngineError(f"no layout holds the root {digest}", remedy="agc lock, then repeat the command")
             yield f"--oci-layout={layout_store(digest)}={layouts[digest]}"
         if self.ca_bundle:
-            yield f"--secret=id={CA_SECRET},src={self.ca_bundle}"
+            yield "--secret=" + _csv(f"id={CA_SECRET}", f"src={self.ca_bundle}")
         for secret in secrets:
-            yield f"--secret=id={secret.name},src={secret.path}"
-
-    async def _run(
-        self, arguments: list[str], lowered: Lowered, on_progress: ProgressSink | None, fds: tuple[int, ...]
-    ) -> Progress:
-        progress = Progress()
-        try:
-            # A session of its own keeps a terminal's Ctrl-C from killing buildctl before it can cancel the solve.
-            process = await anyio.open_process(
-                arguments, start_new_session=True, pass_fds=fds, stdout=subprocess.DEVNULL
-            )
-        except OSError as error:
-            raise EngineError(f"{arguments[0]}: {error.strerror}", remedy="agc doctor") from error
-        async with process:
-            try:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(_send, process, lowered.definition)
-                    await _read(process, progress, on_progress)
-                code = await process.wait()
-            except BaseException:
-                await _stop(process)
-                raise
-        if code != 0:
-            raise explain(progress, lowered, self.address)
-        return progress
+            yield "--secret=" + _csv(f"id={secret.name}", f"src={secret.path}")
 
 
 def export_argument(export: Export) -> str:
@@ -154,37 +133,39 @@ def _csv(*fields: str) -> str:
     )
 
 
-async def _send(process: anyio.abc.Process, definition: bytes) -> None:
-    if process.stdin is None:
-        raise AssertionError("the process was opened with a pipe")
-    # buildctl may end before it has read everything; its own error then says why.
-    with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-        await process.stdin.send(definition)
-    await process.stdin.aclose()
+@contextmanager
+def _errand(definition: bytes) -> Iterator[tuple[IO[bytes], Path]]:
+    """Yield what buildctl reads, and the path of what it is to write."""
+    with tempfile.TemporaryDirectory(prefix="agc-") as folder:
+        path = Path(folder, "definition")
+        path.write_bytes(definition)
+        with path.open("rb") as stdin:
+            yield stdin, Path(folder, "metadata.json")
 
 
-async def _read(process: anyio.abc.Process, progress: Progress, on_progress: ProgressSink | None) -> None:
-    if process.stderr is None:
-        raise AssertionError("the process was opened with a pipe")
-    rest = ""
-    async for chunk in TextReceiveStream(process.stderr, errors="replace"):
-        *lines, rest = (rest + chunk).split("\n")
-        for line in lines:
-            for event in progress.feed(line):
-                if on_progress:
-                    on_progress(event)
-    for event in progress.feed(rest):
-        if on_progress:
-            on_progress(event)
+def _image_digest(metadata: Path) -> Digest | None:
+    document = json.loads(metadata.read_bytes()) if metadata.exists() else {}
+    return document.get("containerimage.digest")
 
 
-async def _stop(process: anyio.abc.Process) -> None:
-    """Let buildctl cancel its solve, and make sure it is gone."""
-    with anyio.CancelScope(shield=True):
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        with anyio.move_on_after(5):
-            await process.wait()
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+def _destination(export: Export) -> str | None:
+    match export:
+        case LayoutExport(directory) | FilesExport(directory):
+            return str(directory)
+        case ArchiveExport(file):
+            return file
+        case RegistryExport():
+            return None
+
+
+def _masked(secrets: Iterable[SecretFile]) -> tuple[bytes, ...]:
+    """Return what of the secrets must not show: every line of their files, longest first. Raises UsageError."""
+    lines: set[bytes] = set()
+    for secret in secrets:
+        try:
+            with secret.path.open("rb") as file:
+                lines.update(line.strip() for line in file.read(_LONGEST_SECRET).splitlines())
+        except OSError as error:
+            raise UsageError(f"secret {secret.name}: {secret.path}: {error.strerror}") from error
+    # Shorter ones would mask half of every log, and are no secret worth the name.
+    return tuple(sorted((line for line in lines if len(line) >= _SHORTEST_MASKED), key=lambda line: (-len(line), line)))

@@ -29,7 +29,7 @@ from pipeline.graph.ops import (
     Symlink,
     Write,
 )
-from pipeline.graph.state import State, walk
+from pipeline.graph.state import State, scratch, walk
 from pipeline.platform import Platform
 
 CA_SECRET = "agc-ca"  # noqa: S105  # the name of a secret, not its value
@@ -80,7 +80,7 @@ def lower(state: State, platform: Platform, wiring: Wiring) -> Lowered:
 
     Raises ValueError for the empty file system, which LLB can only express as an input of something else.
     """
-    if isinstance(state.op, Scratch):
+    if state == scratch():
         raise ValueError("the empty file system has no definition")
     target = pb.Platform(OS=platform.os, Architecture=platform.architecture)
     definition = pb.Definition()
@@ -196,9 +196,7 @@ class _Vertex:
             meta.env.extend(f"{name}={_CA_FILE}" for name in _CA_VARIABLES)
 
     def _secret(self, name: str, target: str) -> None:
-        mount = self.op.exec.mounts.add(
-            input=_NO_INPUT, dest=target, output=_NO_OUTPUT, mountType=pb.MountType.SECRET
-        )
+        mount = self.op.exec.mounts.add(input=_NO_INPUT, dest=target, output=_NO_OUTPUT, mountType=pb.MountType.SECRET)
         mount.secretOpt.ID = name
         mount.secretOpt.mode = 0o444
 
