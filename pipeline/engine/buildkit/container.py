@@ -46,11 +46,17 @@ async def ensure_container(settings: Settings, program: str, notify: Notify) -> 
         found = await _inspect(program)
         if found == (wanted, "true"):
             return
-        if found and found[0] == wanted:
-            await _run(program, "start", NAME)
-        else:
-            await _create(settings, program, wanted, notify)
-        await _wait(program)
+        try:
+            if found and found[0] == wanted:
+                await _run(program, "start", NAME)
+            else:
+                await _create(settings, program, wanted, notify)
+            await _wait(program)
+        except BaseException:
+            # Half-made, it would pass for a good one the next time.
+            with anyio.CancelScope(shield=True):
+                await _call(program, "rm", "--force", NAME)
+            raise
 
 
 async def copy_buildctl(settings: Settings, program: str) -> Path:
@@ -90,6 +96,12 @@ def create_arguments(image: str, environment: Mapping[str, str], label: str) -> 
         "--allow-insecure-entitlement=network.host",
         f"--config={_CONFIG}",
     ]
+
+
+def failure(said: str) -> str:
+    """Return the line of what Docker or Podman said that has the cause: the first error, not the summary after it."""
+    lines = said.strip().splitlines() or ["it said nothing"]
+    return next((line for line in lines if line.startswith("Error")), lines[-1])
 
 
 async def _create(settings: Settings, program: str, label: str, notify: Notify) -> None:
@@ -142,5 +154,6 @@ async def _call(program: str, *arguments: str, seconds: float = 60) -> subproces
 async def _run(program: str, *arguments: str, seconds: float = 60) -> None:
     done = await _call(program, *arguments, seconds=seconds)
     if done.returncode != 0:
-        words = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-        raise EngineError(f"{Path(program).name} {arguments[0]} failed: {words[0]}")
+        raise EngineError(
+            f"{Path(program).name} {arguments[0]} failed: {failure(done.stderr.decode(errors='replace'))}"
+        )

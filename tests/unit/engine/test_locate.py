@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline.engine.buildkit.container import create_arguments, settings_digest
+from pipeline.engine.buildkit.container import create_arguments, failure, settings_digest
 from pipeline.engine.buildkit.locate import Kind, check_answers, connect
 from pipeline.errors import EngineError
 from pipeline.settings import Settings
@@ -72,3 +72,17 @@ def test_another_image_or_ca_is_another_container(tmp_path: Path) -> None:
     assert settings_digest(plain) != before
     bundle.write_text("two")
     assert settings_digest(one) != before
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ("Error response from daemon: no such image\nError: failed to start containers: x\n", "no such image"),
+        ("Trying to pull x...\nError: connection refused\n", "connection refused"),
+        ("permission denied\n", "permission denied"),
+        ("", "it said nothing"),
+    ],
+)
+def test_the_cause_is_picked_from_what_docker_said(said: str, cause: str) -> None:
+    """Progress before it and summaries after it are left out."""
+    assert failure(said).endswith(cause)
