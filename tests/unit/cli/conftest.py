@@ -1,0 +1,50 @@
+"""What the tests of the command line share: a way to capture output, and golden files."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli.output import Output
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "cli"
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    name = "terminal"
+
+    def isatty(self) -> bool:
+        """Say yes."""
+        return True
+
+
+@pytest.fixture
+def make_output() -> Callable[..., Output]:
+    """Return a maker of outputs that write to memory and see an environment of their own."""
+
+    def make(*, terminal: bool = False, environment: dict[str, str] | None = None, **options: object) -> Output:
+        streams = (Terminal(), Terminal()) if terminal else (io.StringIO(), io.StringIO())
+        seen = {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"} if environment is None else environment
+        return Output(stdout=streams[0], stderr=streams[1], environment=seen, **options)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def golden() -> Callable[[str, str], None]:
+    """Return a check of text against tests/golden/cli/<name>; `AGC_GOLDEN=accept pytest …` renews the file."""
+
+    def check(name: str, text: str) -> None:
+        file = GOLDEN / name
+        if os.environ.get("AGC_GOLDEN") == "accept":
+            file.write_text(text, encoding="utf-8")
+
+        assert text == file.read_text(encoding="utf-8")
+
+    return check
