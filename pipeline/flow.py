@@ -9,50 +9,24 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from pipeline.compose.image import combined_digest, compose
-from pipeline.digest import Digest
+from pipeline.compose.image import compose
 from pipeline.engine.api import Compression
 from pipeline.platform import Platform
 from pipeline.stages.building import build_image, try_image
-from pipeline.stages.locking import LockChange, update_locks
 from pipeline.stages.outputs import Output, check_output
 from pipeline.stages.project import Project, load_project
-from pipeline.stages.report import ImageReport
+from pipeline.stages.report import ImageReport, PlannedImage, planned_images
 from pipeline.stages.roots import lay_roots
 from pipeline.stages.workbench import Reporter, Workbench
 from pipeline.resolve.lock import require
 from pipeline.verify.smoke import SmokeReport
 
-
-@dataclass(frozen=True, slots=True)
-class PlannedImage:
-    """An image as it would be built: graph digest per platform, and the components of each."""
-
-    name: str
-    graph_digest: Digest
-    platforms: tuple[tuple[str, Digest, tuple[tuple[str, str, Digest], ...]], ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the object `agc plan --json` prints for it."""
-        return {
-            "name": self.name,
-            "graphDigest": self.graph_digest,
-            "platforms": [
-                {
-                    "platform": platform,
-                    "graphDigest": digest,
-                    "layers": [
-                        {"component": component, "version": version, "graphDigest": layer}
-                        for component, version, layer in layers
-                    ],
-                }
-                for platform, digest, layers in self.platforms
-            ],
-        }
+if TYPE_CHECKING:
+    from pipeline.stages.locking import LockChange
 
 
 def open_project(folder: Path) -> Project:
@@ -72,19 +46,14 @@ def check_lock(project: Project) -> None:
 
 def plan(project: Project, names: Iterable[str], platforms: Iterable[Platform]) -> tuple[PlannedImage, ...]:
     """Return what would be built; needs neither engine nor network."""
-    planned: dict[str, list[tuple[str, Digest, tuple[tuple[str, str, Digest], ...]]]] = {}
-    for item in project.plan(tuple(names), tuple(platforms)):
-        composition = compose(item)
-        layers = tuple((layer.component, layer.version, layer.state.digest) for layer in composition.layers)
-        planned.setdefault(item.name, []).append((str(item.platform), composition.graph_digest, layers))
-    return tuple(
-        PlannedImage(name, combined_digest({platform: digest for platform, digest, _ in entries}), tuple(entries))
-        for name, entries in planned.items()
-    )
+    compositions = [compose(item) for item in project.plan(tuple(names), tuple(platforms))]
+    return planned_images(compositions)
 
 
 async def lock(project: Project, upgrade: Iterable[str], reporter: Reporter) -> tuple[LockChange, ...]:
     """Resolve what is missing, stale or named in `upgrade`, write it, and return what changed."""
+    from pipeline.stages.locking import update_locks  # noqa: PLC0415  # no build needs it
+
     return await update_locks(project, upgrade, await _bench(project, reporter))
 
 
@@ -97,8 +66,12 @@ async def build(
     *,
     locked: bool = False,
     compression: Compression = Compression.ZSTD,
+    junit: Path | None = None,
 ) -> tuple[ImageReport, ...]:
-    """Build, test and deliver images, one after the other; a failing one stops before it is written."""
+    """Build, test and deliver images, one after the other; a failing one stops before it is written.
+
+    `junit` is where the results of all smoke tests go, also of those that failed.
+    """
     started = time.monotonic()
     plans = project.plan(tuple(names), platforms)
     check_output(output, platforms)
@@ -107,9 +80,13 @@ async def build(
     plans = await lay_roots(plans, project.locks.roots, bench, locked=locked)
     ready = time.monotonic()
     reports = []
+    tests: list[SmokeReport] = []
     for name in dict.fromkeys(plan.name for plan in plans):
         own = [plan for plan in plans if plan.name == name]
-        report = await build_image(own, output, compression, bench, locked=locked)
+        try:
+            report = await build_image(own, output, compression, bench, tests, locked=locked)
+        finally:
+            _write_junit(tests, junit)
         stages = {"plan": planned - started, "engine and root": ready - planned, **report.seconds}
         reports.append(replace(report, seconds={**stages, "total": time.monotonic() - started}))
     return tuple(reports)
@@ -122,12 +99,15 @@ async def smoke(
     reporter: Reporter,
     *,
     locked: bool = False,
+    junit: Path | None = None,
 ) -> tuple[SmokeReport, ...]:
     """Run the smoke tests of images and return all reports, failures among them."""
-    bench = await _bench(project, reporter)
     plans = project.plan(tuple(names), platforms)
+    bench = await _bench(project, reporter)
     laid = await lay_roots(plans, project.locks.roots, bench, locked=locked)
-    return tuple([(await try_image(item, bench, locked=locked)).smoke for item in laid])
+    reports = tuple([(await try_image(item, bench, locked=locked)).smoke for item in laid])
+    _write_junit(reports, junit)
+    return reports
 
 
 async def _bench(project: Project, reporter: Reporter) -> Workbench:
@@ -135,4 +115,11 @@ async def _bench(project: Project, reporter: Reporter) -> Workbench:
     from pipeline.engine.buildkit.locate import connect  # noqa: PLC0415
 
     located = await connect(project.settings, reporter.notify)
-    return Workbench(project.settings, located.engine, reporter, {})
+    return Workbench(project.settings, located.engine, reporter)
+
+
+def _write_junit(reports: Iterable[SmokeReport], path: Path | None) -> None:
+    if path is not None:
+        from pipeline.verify.junit import write_junit  # noqa: PLC0415  # only who asks for it pays for its library
+
+        write_junit(reports, path)

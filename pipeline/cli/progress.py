@@ -33,6 +33,7 @@ _LOG_LINES_SHOWN = 6
 _DONE_SHOWN = 5
 _WIDEST = 100
 _REFRESHES = 8
+_NOTHING = 0.005  # seconds: a source that was fetched before ends in less
 _SPINS = 8
 _ECHO = 3  # columns left free, so that the ^C which a terminal echoes does not wrap and shift the picture
 _COUNTED = (StepStatus.FAILED, StepStatus.DONE, StepStatus.CACHED)
@@ -97,11 +98,14 @@ class PlainProgress:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[ProgressSink]:
-        """Open a stage, whose name stands before every line."""
+        """Open a stage, whose name stands before every line; what was there already is counted in one."""
         logs: dict[str, deque[str]] = {}
-        yield lambda event: self._tell(name, event, logs)
+        idle: set[str] = set()
+        yield lambda event: self._tell(name, event, logs, idle)
+        if idle:
+            self._output.note(f"[{name}] ", Span(f"{len(idle)} steps had nothing to do", "dim"))
 
-    def _tell(self, stage: str, event: StepEvent, logs: dict[str, deque[str]]) -> None:
+    def _tell(self, stage: str, event: StepEvent, logs: dict[str, deque[str]], idle: set[str]) -> None:
         head = f"[{stage}] "
         name = plain(event.name)
         match event.status:
@@ -114,10 +118,15 @@ class PlainProgress:
                 else:
                     logs.setdefault(event.step, deque(maxlen=_LOG_LINES)).append(plain(event.log))
             case StepStatus.CACHED:
-                self._output.note(head, name, Span(" … cached", "dim"))
+                if self._output.verbose:
+                    self._output.note(head, name, Span(" … cached", "dim"))
+                idle.add(event.step)
             case StepStatus.DONE:
                 logs.pop(event.step, None)
-                self._output.note(head, name, f" … done {seconds(event.seconds)}")
+                if event.seconds < _NOTHING and not self._output.verbose:
+                    idle.add(event.step)
+                else:
+                    self._output.note(head, name, f" … done {seconds(event.seconds)}")
             case StepStatus.FAILED:
                 self._output.note(head, name, Span(f" … failed {seconds(event.seconds)}", "red"))
                 for text in logs.pop(event.step, ()):

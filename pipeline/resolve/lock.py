@@ -11,7 +11,6 @@ Rules kept here:
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +19,11 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from pipeline.digest import Digest, digest_json
-from pipeline.errors import AgcError, ErrorGroup, Location, LockError, OutputError
-from pipeline.models.kinds import BaseSpec, RootSpec
+from pipeline.errors import AgcError, ErrorGroup, Location, LockError
+from pipeline.files import write_text
+from pipeline.models.kinds import Agent, Base, BaseSpec, Root, RootSpec, Toolchain
 from pipeline.models.load import Defined, Definitions
 from pipeline.models.parts import NpmArchive
-from pipeline.models.kinds import Agent, Base, Root, Toolchain
 from pipeline.resolve.pins import ComponentLock, PackagesLock, RootLock, SystemLock
 
 Lock = TypeVar("Lock", bound=ComponentLock)
@@ -191,16 +190,9 @@ def write_lock(lock: ComponentLock, folder: Path) -> bool:
     """Write a lock file below `folder` and tell whether it changed anything; raises OutputError."""
     path = folder / f"{lock.component}.json"
     text = render_lock(lock)
-    try:
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            return False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".new-", delete=False, encoding="utf-8") as file:
-            file.write(text)
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}", remedy="check space and permissions") from error
+    if path.is_file() and path.read_bytes() == text.encode():
+        return False
+    write_text(path, text)
     return True
 
 

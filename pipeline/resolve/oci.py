@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import httpx
 
 from pipeline.digest import Digest, digest_bytes
 from pipeline.errors import ResolveError
 from pipeline.resolve.pins import ImagePin
+
+if TYPE_CHECKING:
+    import httpx
 
 _ACCEPT = ", ".join(
     (
@@ -49,6 +52,8 @@ def parse_reference(ref: str) -> Reference:
 
 async def resolve_image(ref: str, platforms: Sequence[str], client: httpx.AsyncClient) -> ImagePin:
     """Return the digests `ref` has now; raises ResolveError where the registry cannot be reached or refuses."""
+    import httpx  # noqa: PLC0415  # slow to import, and a build that finds all it needs locked never asks a registry
+
     reference = parse_reference(ref)
     url = f"{reference.base_url}/manifests/{reference.tag}"
     try:

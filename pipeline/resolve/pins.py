@@ -20,7 +20,7 @@ Sha256 = Annotated[Digest, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class _Pin(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ArchivePin(_Pin):

@@ -90,15 +90,25 @@ async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool) -> Teste
 
 
 async def build_image(
-    plans: Sequence[ImagePlan], output: Output, compression: Compression, bench: Workbench, *, locked: bool
+    plans: Sequence[ImagePlan],
+    output: Output,
+    compression: Compression,
+    bench: Workbench,
+    tests: list[SmokeReport],
+    *,
+    locked: bool,
 ) -> ImageReport:
-    """Build, test and deliver one image on all platforms of `plans`; raises and writes nothing where one fails."""
+    """Build, test and deliver one image on all platforms of `plans`; raises and writes nothing where one fails.
+
+    Every smoke report is added to `tests`, that of a failure too.
+    """
     clock = Clock()
     name = plans[0].name
     tested: list[Tested] = []
     for plan in plans:
         with clock.stage("build"):
             done = await try_image(plan, bench, locked=locked)
+        tests.append(done.smoke)
         done.smoke.raise_for_failures()
         tested.append(done)
     target = output.layout(bench.settings.cache)
@@ -160,7 +170,9 @@ def _layers(done: Tested, output: Output, digest: Digest, bench: Workbench) -> t
     if extra < 0:
         raise AgcError(f"{done.composition.plan.name} has {len(blobs)} layers where {len(components)} were composed")
     named = [components[0]] * extra + components
+    # A root is a source, which an engine never calls cached; it was built if it was bootstrapped just now.
+    cached = {**done.cached, components[0]: done.composition.plan.root.digest not in bench.made}
     return tuple(
-        LayerReport(component, blob.digest, blob.size, done.cached.get(component, True))
+        LayerReport(component, blob.digest, blob.size, cached.get(component, True))
         for component, blob in zip(named, blobs, strict=True)
     )

@@ -2,12 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.compose.image import Composition, combined_digest
 from pipeline.digest import Digest
 from pipeline.verify.smoke import SmokeReport
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLayer:
+    """A layer as it would be built."""
+
+    component: str
+    version: str
+    graph_digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPlatform:
+    """An image on one platform as it would be built."""
+
+    platform: str
+    graph_digest: Digest
+    layers: tuple[PlannedLayer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedImage:
+    """An image as it would be built."""
+
+    name: str
+    graph_digest: Digest
+    platforms: tuple[PlannedPlatform, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object `agc plan --json` prints for it."""
+        return {
+            "name": self.name,
+            "graphDigest": self.graph_digest,
+            "platforms": [
+                {
+                    "platform": platform.platform,
+                    "graphDigest": platform.graph_digest,
+                    "layers": [
+                        {"component": layer.component, "version": layer.version, "graphDigest": layer.graph_digest}
+                        for layer in platform.layers
+                    ],
+                }
+                for platform in self.platforms
+            ],
+        }
+
+
+def planned_images(compositions: Iterable[Composition]) -> tuple[PlannedImage, ...]:
+    """Return compositions by image, each with its platforms, in the order they come."""
+    grouped: dict[str, list[PlannedPlatform]] = {}
+    for composition in compositions:
+        layers = tuple(
+            PlannedLayer(layer.component, layer.version, layer.state.digest) for layer in composition.layers
+        )
+        platform = PlannedPlatform(str(composition.plan.platform), composition.graph_digest, layers)
+        grouped.setdefault(composition.plan.name, []).append(platform)
+    return tuple(
+        PlannedImage(
+            name, combined_digest({platform.platform: platform.graph_digest for platform in platforms}), tuple(platforms)
+        )
+        for name, platforms in grouped.items()
+    )
 
 
 @dataclass(frozen=True, slots=True)

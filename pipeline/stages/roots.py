@@ -17,7 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.compose.layers import EPOCH
 from pipeline.digest import Digest, digest_json, hex_of
 from pipeline.engine.bootstrap import BootstrapRequest, bootstrap
-from pipeline.errors import AgcError, EngineError, LockError
+from pipeline.errors import EngineError, LockError
+from pipeline.files import write_text
 from pipeline.graph import State, image, layout
 from pipeline.models.kinds import Root, RootSpec
 from pipeline.models.load import Defined
@@ -66,6 +67,7 @@ async def make_root(root: Defined[Root], platform: Platform, bench: Workbench) -
     bench.reporter.notify(f"bootstrapping {root.name} for {platform} from the Debian archive")
     made = await bootstrap(request, platform, bench.roots)
     bench.layouts[made.digest] = bench.roots / hex_of(made.digest)
+    bench.made.add(made.digest)
     return BootstrapPin(digest=made.digest, packages=made.packages)
 
 
@@ -99,7 +101,7 @@ async def freshen(plan: ImagePlan, gone: str, bench: Workbench) -> ImagePlan:
         bench.solve_files,
         plan.base.at("spec"),
     )
-    _write(_packages_record(plan, bench), _DEBS.dump_python(packages, mode="json"))
+    write_text(_packages_record(plan, bench), json.dumps(_DEBS.dump_python(packages, mode="json")))
     fresh = replace(plan, system=plan.system.model_copy(update={"packages": packages, "root": plan.root.digest}))
     bench.reporter.notify(_warning(f"base {plan.base.name} ({gone})", moved_packages(plan.system, fresh.system)))
     return fresh
@@ -139,7 +141,7 @@ async def _lay(plan: ImagePlan, lock: RootLock, bench: Workbench, *, locked: boo
             remedy=f"agc lock --upgrade {root.defined.name}, or build without --locked",
         )
     bench.layouts[now.digest] = bench.roots / hex_of(now.digest)
-    _write(_root_record(root.digest, bench), now.model_dump(mode="json"))
+    write_text(_root_record(root.digest, bench), json.dumps(now.model_dump(mode="json")))
     bench.reporter.notify(_warning(f"root {root.defined.name}", moved))
     plan = replace(plan, root=replace(root, digest=now.digest))
     # Packages were resolved against the locked root and may want versions the new one has not.
@@ -208,13 +210,3 @@ def _recorded_root(locked: Digest, bench: Workbench) -> BootstrapPin | None:
     except (OSError, ValidationError):
         return None
     return pin if (bench.roots / hex_of(pin.digest)).is_dir() else None
-
-
-def _write(path: Path, document: object) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(document))
-        temporary.replace(path)
-    except OSError as error:
-        raise AgcError(f"{path}: {error.strerror}") from error

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import ssl
 import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,12 +39,16 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """An engine and where things lie. `layouts` grows as roots are made: digest to OCI layout folder."""
+    """An engine and where things lie.
+
+    `layouts` grows as roots are found or made (digest to OCI layout folder), `made` as they are made.
+    """
 
     settings: Settings
     engine: Engine
     reporter: Reporter
-    layouts: dict[Digest, Path]
+    layouts: dict[Digest, Path] = field(default_factory=dict)
+    made: set[Digest] = field(default_factory=set)
 
     @property
     def roots(self) -> Path:
@@ -70,7 +73,10 @@ class Workbench:
 
     def http_client(self) -> httpx.AsyncClient:
         """Return a client that uses this machine's proxies and CA bundle, and nothing from the environment beside."""
-        import httpx  # noqa: PLC0415  # a build that finds everything locked never needs it
+        # Imported late: a build that finds everything locked never needs the network.
+        import ssl  # noqa: PLC0415
+
+        import httpx  # noqa: PLC0415
 
         context = ssl.create_default_context(cafile=str(self.settings.ca_bundle) if self.settings.ca_bundle else None)
         proxy = self.settings.proxy

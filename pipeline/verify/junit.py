@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
 from junitparser import Failure, JUnitXml, Properties, Property, TestCase, TestSuite
 
-from pipeline.errors import OutputError
+from pipeline.files import write_bytes
 from pipeline.verify.smoke import SmokeReport
 
 
@@ -30,10 +30,6 @@ def write_junit(reports: Iterable[SmokeReport], path: Path) -> None:
         suite.append(properties)
         document.add_testsuite(suite)
     document.update_statistics()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".junit-", delete=False) as file:
-            document.write(file)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}") from error
+    text = io.BytesIO()
+    document.write(text)
+    write_bytes(path, text.getvalue())

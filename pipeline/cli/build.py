@@ -1,0 +1,54 @@
+"""`agc build`: from definitions to tested images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline import flow
+from pipeline.cli.app import Session, run_command, session_of
+from pipeline.cli.options import ImageNames, Locked, PlatformNames, platforms
+from pipeline.cli.output import build_summary
+from pipeline.cli.progress import progress
+from pipeline.engine.api import Compression
+from pipeline.errors import UsageError
+from pipeline.stages.outputs import parse_output
+
+
+def command(
+    context: typer.Context,
+    images: ImageNames = None,
+    platform: PlatformNames = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="WHERE", help="oci:DIR, docker, push:REGISTRY/NAMESPACE or none."
+        ),
+    ] = "oci:out",
+    locked: Locked = False,
+    compression: Annotated[
+        Compression, typer.Option("--compression", help="How layers are compressed.")
+    ] = Compression.ZSTD,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the smoke tests' results as JUnit XML.")
+    ] = None,
+) -> None:
+    """Build images, run their smoke tests, and write out those that pass."""
+    if not images:
+        raise UsageError("no image was named", remedy="agc plan lists them")
+    session = session_of(context)
+    project = flow.open_project(session.project)
+    target = parse_output(output)
+    wanted = platforms(platform)
+
+    async def work(session: Session) -> dict[str, Any]:
+        with progress(session.output) as reporter:
+            reports = await flow.build(
+                project, images, wanted, target, reporter, locked=locked, compression=compression, junit=junit
+            )
+        return {"images": [report.as_json() for report in reports]}
+
+    built = run_command(context, work)
+    session.output.result(built, lambda: build_summary(built))

@@ -1,0 +1,26 @@
+"""`agc validate`: read everything, say everything that is wrong."""
+
+from __future__ import annotations
+
+import typer
+
+from pipeline import flow
+from pipeline.cli.app import session_of
+from pipeline.cli.output import line
+
+
+def command(context: typer.Context) -> None:
+    """Check the definitions: form, references, and whether each agent fits a base. Needs no engine and no network."""
+    session = session_of(context)
+    project = flow.open_project(session.project)
+    definitions = project.definitions
+    counts = {
+        "roots": len(definitions.roots),
+        "toolchains": len(definitions.toolchains),
+        "commonTools": len(definitions.common_tools),
+        "bases": len(definitions.bases),
+        "agents": len(definitions.agents),
+        "images": len(project.images),
+    }
+    words = ", ".join(f"{count} {name}" for name, count in counts.items())
+    session.output.result({"valid": True, "counts": counts}, lambda: [line(f"valid: {words}")])
