@@ -1,7 +1,7 @@
 """The whole pipeline on one screen: definitions, lock, plan, graph, image, tests.
 
-    definitions/*.yaml ─▶ Project ─▶ ImagePlan ─▶ Composition ─▶ tested ─▶ OCI layout ─▶ docker, registry
-                          stages/    resolve/     compose/       verify/   engine/       stages/outputs
+definitions/*.yaml ─▶ Project ─▶ ImagePlan ─▶ Composition ─▶ tested ─▶ OCI layout ─▶ docker, registry
+stages/    resolve/     compose/       verify/   engine/       stages/outputs
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from pipeline.compose.image import compose
 from pipeline.engine.api import Compression
 from pipeline.platform import Platform
+from pipeline.resolve.lock import require
 from pipeline.stages.building import build_image, try_image
 from pipeline.stages.outputs import Output, check_output
 from pipeline.stages.project import Project, load_project
 from pipeline.stages.report import ImageReport, PlannedImage, planned_images
 from pipeline.stages.roots import lay_roots
 from pipeline.stages.workbench import Reporter, Workbench
-from pipeline.resolve.lock import require
 from pipeline.verify.smoke import SmokeReport
 
 if TYPE_CHECKING:

@@ -23,9 +23,7 @@ def command(
     platform: PlatformNames = None,
     output: Annotated[
         str,
-        typer.Option(
-            "--output", "-o", metavar="WHERE", help="oci:DIR, docker, push:REGISTRY/NAMESPACE or none."
-        ),
+        typer.Option("--output", "-o", metavar="WHERE", help="oci:DIR, docker, push:REGISTRY/NAMESPACE or none."),
     ] = "oci:out",
     locked: Locked = False,
     compression: Annotated[

@@ -55,7 +55,7 @@ def _as_json(check: Check) -> dict[str, object]:
 def _lines(checks: Sequence[Check]) -> Iterator[Line]:
     width = max(len(check.name) for check in checks)
     for check in checks:
-        mark = Span("✓", "green") if check.ok else Span("–", "dim") if check.optional else Span("✗", "red")
+        mark = Span("✓", "green") if check.ok else Span("·", "dim") if check.optional else Span("✗", "red")
         need = "" if check.ok else f" (for {check.needed_for})"
         yield line(mark, f" {check.name:<{width}}  {check.found}{need}")
         if not check.ok and check.fix:

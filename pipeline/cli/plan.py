@@ -10,6 +10,7 @@ from pipeline import flow
 from pipeline.cli.app import session_of
 from pipeline.cli.options import ImageNames, PlatformNames, platforms
 from pipeline.cli.output import Line, Span, line, table
+from pipeline.stages.report import PlannedImage
 
 
 def command(context: typer.Context, images: ImageNames = None, platform: PlatformNames = None) -> None:
@@ -20,7 +21,7 @@ def command(context: typer.Context, images: ImageNames = None, platform: Platfor
     session.output.result({"images": [image.as_json() for image in planned]}, lambda: _lines(planned))
 
 
-def _lines(planned: tuple[flow.PlannedImage, ...]) -> Iterator[Line]:
+def _lines(planned: tuple[PlannedImage, ...]) -> Iterator[Line]:
     for image in planned:
         for platform in image.platforms:
             yield line(Span(image.name, "bold"), "  ", Span(platform.platform, "cyan"), "  ", platform.graph_digest)

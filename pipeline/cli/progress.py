@@ -109,18 +109,16 @@ class PlainProgress:
         head = f"[{stage}] "
         name = plain(event.name)
         match event.status:
-            case StepStatus.STARTED:
+            case StepStatus.STARTED | StepStatus.CACHED:
                 if self._output.verbose:
-                    self._output.note(head, name, Span(" … started", "dim"))
+                    self._output.note(head, name, Span(f" … {event.status}", "dim"))
+                if event.status is StepStatus.CACHED:
+                    idle.add(event.step)
             case StepStatus.LOG:
                 if self._output.verbose:
                     self._output.note(head, Span("| " + plain(event.log), "dim"))
                 else:
                     logs.setdefault(event.step, deque(maxlen=_LOG_LINES)).append(plain(event.log))
-            case StepStatus.CACHED:
-                if self._output.verbose:
-                    self._output.note(head, name, Span(" … cached", "dim"))
-                idle.add(event.step)
             case StepStatus.DONE:
                 logs.pop(event.step, None)
                 if event.seconds < _NOTHING and not self._output.verbose:

@@ -140,9 +140,7 @@ def packages_layer(
     return Layer(component, lock.version, state.named(component, locations[0]))
 
 
-def _skeleton(
-    folders: Iterable[str], links: Mapping[str, str], volumes: Iterable[Volume], user: User | None
-) -> State:
+def _skeleton(folders: Iterable[str], links: Mapping[str, str], volumes: Iterable[Volume], user: User | None) -> State:
     """Return all folders a layer touches, with their owners, and the links."""
     theirs: dict[str, Owner] = {}
     if user is not None:
@@ -153,8 +151,7 @@ def _skeleton(
                     theirs[str(folder)] = owner
     every = {str(parent) for name in (*folders, *theirs) for parent in PurePosixPath(name).parents}
     actions: list[FileAction] = [
-        Mkdir(name, 0o755, theirs.get(name, ROOT), EPOCH)
-        for name in sorted({*every, *folders, *theirs} - {"/"})
+        Mkdir(name, 0o755, theirs.get(name, ROOT), EPOCH) for name in sorted({*every, *folders, *theirs} - {"/"})
     ]
     actions.extend(Symlink(path, target, EPOCH) for path, target in sorted(links.items()))
     return scratch().files(*actions)

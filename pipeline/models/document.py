@@ -68,8 +68,7 @@ def parse_document(text: str, shown: str) -> tuple[Document | None, tuple[AgcErr
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         words = " ".join(part for part in (error.context, error.problem) if part)
-        place = _location(shown, mark) if mark else Location(shown)
-        return None, (DefinitionError(f"malformed YAML: {words}", location=place),)
+        return None, (DefinitionError(f"malformed YAML: {words}", location=_location(shown, mark)),)
     except yaml.YAMLError as error:
         return None, (DefinitionError(f"malformed YAML: {error}", location=Location(shown)),)
     except RecursionError:
@@ -128,5 +127,6 @@ class _Reader:
         return value if isinstance(value, (str, int, float, bool)) or value is None else str(node.value)
 
 
-def _location(shown: str, mark: yaml.Mark) -> Location:
-    return Location(shown, mark.line + 1, mark.column + 1)
+def _location(shown: str, mark: Any) -> Location:
+    # Two classes of mark, one of them C's, share these attributes and no base.
+    return Location(shown, mark.line + 1, mark.column + 1) if mark else Location(shown)

@@ -99,14 +99,14 @@ def _load(path: Path, shown: str) -> tuple[Defined[Definition] | None, list[AgcE
         return None, errors
     if not isinstance(document.data, dict):
         return None, [*errors, DefinitionError("a definition is a mapping", location=document.locate(()))]
-    kind = document.data.get("kind")
+    kind = str(document.data.get("kind"))
     if document.data.get("apiVersion") != API_VERSION:
         place = document.locate(("apiVersion",))
         errors.append(DefinitionError(f"`apiVersion` must be `{API_VERSION}`", location=place))
         return None, errors
     if kind not in KINDS:
         place = document.locate(("kind",))
-        errors.append(DefinitionError(f"unknown kind {kind!r}", location=place, remedy=suggest(str(kind), KINDS)))
+        errors.append(DefinitionError(f"unknown kind {kind!r}", location=place, remedy=suggest(kind, KINDS)))
         return None, errors
     try:
         model = KINDS[kind].model_validate(document.data)
@@ -121,7 +121,7 @@ def _explain(document: Document, model: type[Definition], part: dict[str, Any]) 
     place = document.locate(path)
     match part["type"]:
         case "extra_forbidden":
-            known = _known_keys(document, model, path[:-1])
+            known = _known_keys(model, path[:-1])
             return DefinitionError(f"unknown key `{shown}`", location=place, remedy=suggest(str(path[-1]), known))
         case "missing":
             return DefinitionError(f"`{shown}` is missing", location=place, remedy=f"add `{path[-1]}:` here")
@@ -135,7 +135,7 @@ def _explain(document: Document, model: type[Definition], part: dict[str, Any]) 
             return DefinitionError(text, location=place)
 
 
-def _known_keys(document: Document, model: type[Definition], path: KeyPath) -> set[str]:
+def _known_keys(model: type[Definition], path: KeyPath) -> set[str]:
     """Return the keys allowed at `path`, by following the JSON Schema of `model`."""
     schema = model.model_json_schema(by_alias=True)
     definitions = schema.get("$defs", {})

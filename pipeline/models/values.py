@@ -88,7 +88,8 @@ def _requirement(text: str) -> str:
 def _text_from_scalar(value: Any) -> Any:
     """Let `timeout: 5` stay a number error but `PORT: 8080` in env say what to write."""
     if isinstance(value, (bool, int, float)):
-        raise ValueError(f'must be text; put it in quotes: "{str(value).lower()}"')
+        # pydantic reports a ValueError with its place; a TypeError would end the program.
+        raise ValueError(f'must be text; put it in quotes: "{str(value).lower()}"')  # noqa: TRY004
     return value
 
 

@@ -51,9 +51,9 @@ async def resolve_packages(
     `mirrors` are the addresses to ask in place of the root's archive and security archive. Raises ResolveError with
     apt's own words where there is no way to install them.
     """
-    step = root.run(
-        "sh", "-c", _SCRIPT, "sh", *mirrors, spec.suite, *names, network=Network.HOST, output="/out"
-    ).named(f"resolve Debian packages on {platform}", location)
+    step = root.run("sh", "-c", _SCRIPT, "sh", *mirrors, spec.suite, *names, network=Network.HOST, output="/out").named(
+        f"resolve Debian packages on {platform}", location
+    )
     try:
         files = await solve(step, platform)
     except BuildError as error:

@@ -14,14 +14,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from pipeline.digest import Digest, digest_json
+from pipeline.digest import Canonical, Digest, digest_json
 from pipeline.errors import AgcError, ErrorGroup, Location, LockError
 from pipeline.files import write_text
-from pipeline.models.kinds import Agent, Base, BaseSpec, Root, RootSpec, Toolchain
+from pipeline.models.kinds import BaseSpec, RootSpec
 from pipeline.models.load import Defined, Definitions
 from pipeline.models.parts import NpmArchive
 from pipeline.resolve.pins import ComponentLock, PackagesLock, RootLock, SystemLock
@@ -128,15 +128,15 @@ def require(locks: Locks, definitions: Definitions, damage: Iterable[AgcError]) 
 
 def stale(locks: Locks, definitions: Definitions) -> tuple[LockError, ...]:
     """Return an error for every component whose lock is missing or answers an older definition."""
-    wanted: list[tuple[str, Defined[Root] | Defined[Toolchain] | Defined[Base] | Defined[Agent], Digest]] = []
-    for root in definitions.roots.values():
-        wanted.append((f"roots/{root.name}", root, root_inputs(root.model.spec)))
-    for toolchain in definitions.toolchains.values():
-        wanted.append((f"toolchains/{toolchain.name}", toolchain, packages_inputs(toolchain.model.spec.packages)))
-    for base in definitions.bases.values():
-        wanted.append((f"bases/{base.name}", base, system_inputs(definitions, base.model.spec)))
-    for agent in definitions.agents.values():
-        wanted.append((f"agents/{agent.name}", agent, packages_inputs(agent.model.spec.packages)))
+    wanted: tuple[tuple[str, Defined[Any], Digest], ...] = (
+        *((f"roots/{it.name}", it, root_inputs(it.model.spec)) for it in definitions.roots.values()),
+        *(
+            (f"toolchains/{it.name}", it, packages_inputs(it.model.spec.packages))
+            for it in definitions.toolchains.values()
+        ),
+        *((f"bases/{it.name}", it, system_inputs(definitions, it.model.spec)) for it in definitions.bases.values()),
+        *((f"agents/{it.name}", it, packages_inputs(it.model.spec.packages)) for it in definitions.agents.values()),
+    )
     known = {lock.component: lock for lock in locks.all()}
     errors = []
     for component, defined, inputs in wanted:
@@ -204,9 +204,10 @@ def _again(shown: str) -> str:
     return f"agc lock --upgrade {Path(shown).stem}"
 
 
-def _content(lock: ComponentLock) -> dict[str, object]:
-    return lock.model_dump(mode="json", by_alias=True, exclude_none=True)
+def _content(lock: ComponentLock) -> dict[str, Canonical]:
+    content: dict[str, Canonical] = lock.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return content
 
 
-def _checksum(content: object) -> Digest:
-    return digest_json(content)  # type: ignore[arg-type]
+def _checksum(content: Canonical) -> Digest:
+    return digest_json(content)

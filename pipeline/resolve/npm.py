@@ -67,9 +67,7 @@ async def choose(wanted: NpmArchive, fetch: FetchJson, location: Location) -> Ch
 async def _document(package: str, fetch: FetchJson, location: Location) -> dict[str, Any]:
     document = await fetch(quote(package, safe="@"))
     if document is None:
-        raise ResolveError(
-            f"there is no npm package named {package!r}", location=location, remedy="check its spelling"
-        )
+        raise ResolveError(f"there is no npm package named {package!r}", location=location, remedy="check its spelling")
     if not isinstance(document, dict) or not isinstance(document.get("versions"), dict) or not document["versions"]:
         raise ResolveError(f"the registry knows no version of {package!r}", location=location)
     return document

@@ -5,7 +5,6 @@ Addresses are kept relative to the registry or archive they belong to, so a lock
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipeline.digest import Digest
 from pipeline.models.values import FrozenMap
 
-LOCK_SCHEMA = "agentcontainers/lock/v1"
 ANY_PLATFORM = "any"
 
 Sha256 = Annotated[Digest, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -84,7 +82,7 @@ class SystemPin(_Pin):
 class ComponentLock(_Pin):
     """Head of every lock file. `inputs` is the digest of what in the definition the pins answer."""
 
-    lock_schema: Literal["agentcontainers/lock/v1"] = Field(alias="schema", default=LOCK_SCHEMA)
+    lock_schema: Literal["agentcontainers/lock/v1"] = Field(alias="schema", default="agentcontainers/lock/v1")
     component: str
     inputs: Sha256
 

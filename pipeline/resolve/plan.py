@@ -18,7 +18,7 @@ from pipeline.resolve.pins import PackagesLock, SystemPin
 
 @dataclass(frozen=True, slots=True)
 class RootPlan:
-    """The root of an image: which source, and the manifest digest of its platform. `ref` is set for a registry image."""
+    """The root of an image: its source and the manifest digest of its platform; `ref` is set for a registry image."""
 
     defined: Defined[Root]
     source: Literal["image", "bootstrap"]
@@ -52,9 +52,7 @@ def image_names(definitions: Definitions, locks: Locks) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def parse_image_name(
-    name: str, definitions: Definitions, locks: Locks
-) -> tuple[Defined[Base], Defined[Agent] | None]:
+def parse_image_name(name: str, definitions: Definitions, locks: Locks) -> tuple[Defined[Base], Defined[Agent] | None]:
     """Return the base and agent `name` stands for.
 
     Raises UsageError for a name that means nothing, DefinitionError for an agent on a base that does not fit.

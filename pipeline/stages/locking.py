@@ -203,9 +203,7 @@ async def _packages(
         for index, package in enumerate(packages)
     ]
     tools = await _tools(project, bench, defined.at("spec", "packages"))
-    pins = await pin_archives(
-        chosen, tools, host_platform(), bench.solve_files, defined.at("spec", "packages")
-    )
+    pins = await pin_archives(chosen, tools, host_platform(), bench.solve_files, defined.at("spec", "packages"))
     return PackagesLock(component=component, inputs=packages_inputs(packages), packages=pins)
 
 

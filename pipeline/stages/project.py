@@ -40,9 +40,7 @@ class Project:
         Raises ErrorGroup where the lock is missing, stale or damaged, UsageError for an unknown name.
         """
         require(self.locks, self.definitions, self.damage)
-        return plan_images(
-            names or self.images, platforms, self.definitions, self.locks, self.settings.root_source
-        )
+        return plan_images(names or self.images, platforms, self.definitions, self.locks, self.settings.root_source)
 
 
 def shipped_folder() -> Path:

@@ -60,14 +60,14 @@ def planned_images(compositions: Iterable[Composition]) -> tuple[PlannedImage, .
     """Return compositions by image, each with its platforms, in the order they come."""
     grouped: dict[str, list[PlannedPlatform]] = {}
     for composition in compositions:
-        layers = tuple(
-            PlannedLayer(layer.component, layer.version, layer.state.digest) for layer in composition.layers
-        )
+        layers = tuple(PlannedLayer(layer.component, layer.version, layer.state.digest) for layer in composition.layers)
         platform = PlannedPlatform(str(composition.plan.platform), composition.graph_digest, layers)
         grouped.setdefault(composition.plan.name, []).append(platform)
     return tuple(
         PlannedImage(
-            name, combined_digest({platform.platform: platform.graph_digest for platform in platforms}), tuple(platforms)
+            name,
+            combined_digest({platform.platform: platform.graph_digest for platform in platforms}),
+            tuple(platforms),
         )
         for name, platforms in grouped.items()
     )

@@ -114,9 +114,7 @@ def root_state(plan: ImagePlan) -> State:
 
 def moved_packages(locked: SystemPin, now: SystemPin) -> tuple[Moved, ...]:
     """Return every package whose version differs between two resolutions."""
-    return _moved(
-        {pin.name: pin.version for pin in locked.packages}, {pin.name: pin.version for pin in now.packages}
-    )
+    return _moved({pin.name: pin.version for pin in locked.packages}, {pin.name: pin.version for pin in now.packages})
 
 
 async def _lay(plan: ImagePlan, lock: RootLock, bench: Workbench, *, locked: bool) -> ImagePlan:

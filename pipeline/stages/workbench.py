@@ -65,11 +65,7 @@ class Workbench:
                 exports=(FilesExport(Path(folder)),),
                 on_progress=sink,
             )
-            return {
-                str(path.relative_to(folder)): path.read_bytes()
-                for path in sorted(Path(folder).rglob("*"))
-                if path.is_file()
-            }
+            return _read(Path(folder))
 
     def http_client(self) -> httpx.AsyncClient:
         """Return a client that uses this machine's proxies and CA bundle, and nothing from the environment beside."""
@@ -113,10 +109,12 @@ class Workbench:
         raise ResolveError(f"{url} cannot be read: {reason}", remedy="check network, proxy and mirrors: agc doctor")
 
 
+def _read(folder: Path) -> Mapping[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
 def _json(content: bytes, url: str) -> Any:
     try:
         return json.loads(content)
     except ValueError as error:
         raise ResolveError(f"{url} did not answer with JSON: {error}") from error
-
-

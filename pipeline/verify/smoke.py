@@ -152,5 +152,3 @@ def _result(case: SmokeCase, watch: _Watch, *, passed: bool) -> SmokeResult:
         tuple(watch.output.get(name, ())[-40:]),
         case.state.location,
     )
-
-

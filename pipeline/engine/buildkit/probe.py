@@ -6,9 +6,11 @@ BuildKit hashes the body of an error page like any other, so a 404 on a pinned s
 from __future__ import annotations
 
 import ssl
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import anyio
 
 from pipeline.engine.buildkit.lowering import Wiring
 
@@ -25,14 +27,14 @@ async def probe(url: str, wiring: Wiring, ca_bundle: Path | None) -> int | str:
     import httpx  # noqa: PLC0415  # needed after a failure only, and it takes longer to import than all of this package
 
     try:
-        async with httpx.AsyncClient(
-            follow_redirects=True,
-            timeout=_SECONDS,
-            trust_env=False,
-            verify=ssl.create_default_context(cafile=ca_bundle),
-            mounts=_routes(wiring),
-        ) as client:
-            return await _status(client, wiring.mirrored(url))
+        context = ssl.create_default_context(cafile=ca_bundle)
+        with anyio.fail_after(_SECONDS):
+            async with httpx.AsyncClient(
+                follow_redirects=True, timeout=_SECONDS, trust_env=False, verify=context, mounts=routes(wiring)
+            ) as client:
+                return await _status(client, wiring.mirrored(url))
+    except (TimeoutError, httpx.TimeoutException):
+        return f"no answer within {_SECONDS:.0f} seconds"
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         return str(error) or type(error).__name__
 
@@ -46,18 +48,21 @@ async def _status(client: httpx.AsyncClient, url: str) -> int:
         return got.status_code
 
 
-def _routes(wiring: Wiring) -> dict[str, httpx.AsyncHTTPTransport | None]:
+def routes(wiring: Wiring) -> dict[str, httpx.AsyncHTTPTransport | None]:
+    """Return through which transport each pattern of URLs goes, as httpx wants it; None is the direct way."""
     import httpx  # noqa: PLC0415  # as above
 
-    routes: dict[str, httpx.AsyncHTTPTransport | None] = {
+    proxied: dict[str, httpx.AsyncHTTPTransport | None] = {
         f"{scheme}://": httpx.AsyncHTTPTransport(proxy=proxy)
         for scheme in ("http", "https")
         if (proxy := wiring.proxies.get(f"{scheme}_proxy"))
     }
-    exempt = [host.strip() for host in wiring.proxies.get("no_proxy", "").split(",") if host.strip()]
+    # A range of addresses (`10.0.0.0/8`) cannot be said to httpx.
+    hosts = (host.strip() for host in wiring.proxies.get("no_proxy", "").split(","))
+    exempt = [host for host in hosts if host and "/" not in host]
     if "*" in exempt:
         return {}
-    return routes | dict.fromkeys(map(_pattern, exempt))
+    return proxied | dict.fromkeys(map(_pattern, exempt))
 
 
 def _pattern(host: str) -> str:
@@ -66,4 +71,4 @@ def _pattern(host: str) -> str:
         address = ip_address(host)
     except ValueError:
         return "all://localhost" if host == "localhost" else f"all://*{host.removeprefix('*')}"
-    return f"all://[{host}]" if address.version == 6 else f"all://{host}"  # noqa: PLR2004  # IPv6
+    return f"all://[{host}]" if isinstance(address, IPv6Address) else f"all://{host}"
