@@ -1,0 +1,143 @@
+"""`agc.toml` and the environment: what is read, what wins, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import DefinitionError, ErrorGroup, UsageError
+from pipeline.settings import Proxy, Settings, load_settings
+
+FILE = """
+cache = "from-file"
+ca-bundle = "certs/ca.pem"
+
+[proxy]
+http = "http://file:1"
+no = "localhost"
+
+[mirrors]
+"https://registry.npmjs.org/" = "https://npm.example/"
+
+[engine]
+host = "tcp://file:1234"
+buildctl = "/opt/buildctl"
+"""
+
+
+def project(tmp_path: Path, text: str) -> Path:
+    """Return a project whose agc.toml is `text`."""
+    (tmp_path / "agc.toml").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_project_without_a_file_has_defaults(tmp_path: Path) -> None:
+    """Nothing needs to be written to begin with."""
+    settings = load_settings(tmp_path, {})
+
+    assert settings.cache.is_absolute()
+    assert settings.cache.name == "agc"
+    assert settings.engine.host == ""
+    assert settings.root_source == "auto"
+
+
+def test_paths_of_the_file_are_relative_to_the_project(tmp_path: Path) -> None:
+    """It does not matter from which folder the program was started."""
+    settings = load_settings(project(tmp_path, FILE), {})
+
+    assert settings.cache == tmp_path / "from-file"
+    assert settings.ca_bundle == tmp_path / "certs/ca.pem"
+    assert settings.engine.buildctl == Path("/opt/buildctl")
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    """Each variable replaces its one setting and leaves the others."""
+    settings = load_settings(
+        project(tmp_path, FILE),
+        {
+            "AGC_CACHE": "/c",
+            "AGC_CA_BUNDLE": "/ca.pem",
+            "HTTP_PROXY": "http://env:2",
+            "BUILDKIT_HOST": "unix:///b.sock",
+            "AGC_BUILDCTL": "/b/buildctl",
+            "AGC_ROOT_SOURCE": "bootstrap",
+        },
+    )
+
+    assert settings.cache == Path("/c")
+    assert settings.ca_bundle == Path("/ca.pem")
+    assert settings.proxy == Proxy(http="http://env:2", no="localhost")
+    assert settings.engine.host == "unix:///b.sock"
+    assert settings.engine.buildctl == Path("/b/buildctl")
+    assert settings.root_source == "bootstrap"
+
+
+def test_a_bundle_that_the_machine_happens_to_name_yields_to_the_file(tmp_path: Path) -> None:
+    """SSL_CERT_FILE is taken only where neither the file nor AGC_CA_BUNDLE says anything."""
+    ambient = {"SSL_CERT_FILE": "/etc/some.pem"}
+
+    assert load_settings(tmp_path, ambient).ca_bundle == Path("/etc/some.pem")
+    assert load_settings(project(tmp_path, FILE), ambient).ca_bundle == tmp_path / "certs/ca.pem"
+
+
+def test_the_longest_mirror_prefix_is_taken(tmp_path: Path) -> None:
+    """Mirrors of the environment are added to those of the file."""
+    settings = load_settings(
+        project(tmp_path, FILE), {"AGC_MIRRORS": "https://registry.npmjs.org/@me/=https://mine/, http://deb/=http://d/"}
+    )
+
+    assert settings.mirrored("https://registry.npmjs.org/left-pad") == "https://npm.example/left-pad"
+    assert settings.mirrored("https://registry.npmjs.org/@me/x") == "https://mine/x"
+    assert settings.mirrored("http://deb/pool") == "http://d/pool"
+    assert settings.mirrored("https://elsewhere/") == "https://elsewhere/"
+
+
+@pytest.mark.parametrize("entry", ["https://a/", "=https://b/", "https://a/="])
+def test_half_a_mirror_is_refused(tmp_path: Path, entry: str) -> None:
+    """A prefix without a mirror would send requests to nowhere."""
+    with pytest.raises(UsageError, match="AGC_MIRRORS"):
+        load_settings(tmp_path, {"AGC_MIRRORS": entry})
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("cash = 1", "cash"),
+        ("engine = 'docker'", "engine"),
+        ("[engine]\nhosts = 'x'", "engine.hosts"),
+        ("root-source = 'guess'", "root-source"),
+        ("[engine]\ncache-gigabytes = 0", "engine.cache-gigabytes"),
+    ],
+)
+def test_every_mistake_is_named_with_its_field_and_file(tmp_path: Path, text: str, field: str) -> None:
+    """Unknown keys are mistakes too."""
+    with pytest.raises(ErrorGroup) as caught:
+        load_settings(project(tmp_path, text), {"BUILDKIT_HOST": "unix:///b"})
+
+    assert [error.message.split(":")[0] for error in caught.value.errors] == [field]
+    assert str(tmp_path / "agc.toml") in str(caught.value)
+
+
+def test_a_file_that_is_no_toml_is_a_definition_error(tmp_path: Path) -> None:
+    """The parser's words and the file are shown."""
+    with pytest.raises(DefinitionError, match="not valid TOML"):
+        load_settings(project(tmp_path, "cache ="), {})
+
+
+def test_proxies_are_spelled_for_programs_and_for_the_engine() -> None:
+    """Programs look at both cases; the engine has fields; what is not set is not there."""
+    proxy = Proxy(https="http://p:1")
+
+    assert proxy.as_environment() == {"https_proxy": "http://p:1", "HTTPS_PROXY": "http://p:1"}
+    assert proxy.as_llb() == {"https_proxy": "http://p:1"}
+
+
+def test_settings_cannot_be_changed(tmp_path: Path) -> None:
+    """Neither a field nor what is in it."""
+    settings: Settings = load_settings(project(tmp_path, FILE), {})
+
+    with pytest.raises(TypeError):
+        settings.mirrors["a"] = "b"  # type: ignore[index]
+    with pytest.raises(ValueError, match="frozen"):
+        settings.cache = Path("/")  # type: ignore[misc]
