@@ -150,11 +150,14 @@ def stale(locks: Locks, definitions: Definitions) -> tuple[LockError, ...]:
 
 
 def _on_its_root(lock: ComponentLock, locks: Locks, definitions: Definitions) -> bool:
-    """Tell whether the Debian packages of a base were resolved against the root that is locked now."""
+    """Tell whether the Debian packages of a base were resolved on every root that is locked now, and on no other."""
     if not isinstance(lock, SystemLock):
         return True
     root = locks.roots.get(definitions.bases[lock.component.partition("/")[2]].model.spec.root)
-    return root is None or all(root.digest(pin.source, pin.platform) == pin.root for pin in lock.system)
+    if root is None:
+        return True
+    resolved = {(pin.source, pin.platform): pin.root for pin in lock.system}
+    return resolved == dict(root.digests())
 
 
 def parse_lock(text: str, kind: type[Lock], shown: str) -> Lock:

@@ -118,6 +118,13 @@ class RootLock(ComponentLock):
         pin = self.bootstrap.get(platform)
         return pin.digest if pin else None
 
+    def digests(self) -> Iterator[tuple[tuple[str, str], Digest]]:
+        """Yield source and platform of every locked root, with its digest."""
+        for platform, digest in self.image.platforms.items() if self.image else ():
+            yield ("image", platform), digest
+        for platform, pin in self.bootstrap.items():
+            yield ("bootstrap", platform), pin.digest
+
     def source(self, wanted: str) -> Literal["image", "bootstrap"]:
         """Return which source a build uses: the wanted one, or with `auto` the image where it is locked."""
         if wanted == "image" or (wanted == "auto" and self.image is not None):
