@@ -44,11 +44,12 @@ class LayoutExport:
 
 @dataclass(frozen=True, slots=True)
 class RegistryExport:
-    """Push the image under `ref`; `insecure` allows plain HTTP."""
+    """Push the image under `ref`, or with `by_digest` untagged into the repository `ref`; `insecure` allows HTTP."""
 
     ref: str
     content: ImageContent
     insecure: bool = False
+    by_digest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

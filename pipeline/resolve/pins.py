@@ -5,6 +5,7 @@ Addresses are kept relative to the registry or archive they belong to, so a lock
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

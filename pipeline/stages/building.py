@@ -12,11 +12,11 @@ from pipeline.compose.image import Composition, combined_digest, compose
 from pipeline.compose.layers import EPOCH
 from pipeline.digest import Digest
 from pipeline.engine.api import Compression, ImageContent, LayoutExport, ProgressSink, StepEvent, StepStatus
-from pipeline.engine.layout import adopt, read_manifest, staged
+from pipeline.engine.layout import adopt, read_blob, read_manifest, staged
 from pipeline.errors import AgcError, BuildError, SourceGoneError
 from pipeline.resolve.plan import ImagePlan
 from pipeline.settings import NPM_REGISTRY
-from pipeline.stages.outputs import Output, deliver, run_command
+from pipeline.stages.outputs import Output, Parcel, deliver, run_command
 from pipeline.stages.report import ImageReport, LayerReport, PlatformReport
 from pipeline.stages.roots import freshen
 from pipeline.stages.workbench import Workbench
@@ -129,12 +129,12 @@ async def build_image(
                 raise BuildError(f"the engine named no digest for {name}")
             manifests[str(composition.plan.platform)] = solved.digest
         digest = adopt(staging, target, name, manifests)
-    outputs: tuple[str, ...] = ()
     with clock.stage("deliver"):
-        for done in tested:
-            content = _content(done.composition, compression)
-            platform = done.composition.plan.platform
-            outputs = await deliver(output, name, done.composition.rootfs, content, platform, bench)
+        parcels = [
+            Parcel(done.composition.plan.platform, done.composition.rootfs, _content(done.composition, compression))
+            for done in tested
+        ]
+        outputs = await deliver(output, name, parcels, read_blob(target, digest), bench)
     platforms = tuple(
         PlatformReport(
             str(done.composition.plan.platform),

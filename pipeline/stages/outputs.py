@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 import anyio
 
-from pipeline.engine.api import ArchiveExport, Compression, ImageContent, RegistryExport
+from pipeline.catalog.credentials import find_credentials
+from pipeline.catalog.push import push_index
+from pipeline.engine.api import ArchiveExport, Compression, Export, ImageContent, ProgressSink, RegistryExport
 from pipeline.errors import OutputError, UsageError
 from pipeline.graph import State
 from pipeline.platform import Platform
+from pipeline.resolve.oci import parse_reference
 from pipeline.stages.workbench import Workbench
 
 _FORMS = "oci:DIR, docker, push:REGISTRY/NAMESPACE or none"
@@ -60,32 +64,32 @@ def check_output(output: Output, platforms: tuple[Platform, ...]) -> None:
             raise UsageError("docker holds one platform of an image", remedy="give one --platform, or use oci:DIR")
         if shutil.which("docker") is None:
             raise OutputError("docker is not installed", remedy="use --output oci:DIR")
-    if output.kind is OutputKind.PUSH and len(platforms) > 1:
-        raise UsageError(
-            "push takes one platform at a time until images are published as an index",
-            remedy="give one --platform, or use oci:DIR and copy it with skopeo",
-        )
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """An image on one platform as an engine takes it."""
+
+    platform: Platform
+    rootfs: State
+    content: ImageContent
 
 
 async def deliver(
-    output: Output, name: str, rootfs: State, content: ImageContent, platform: Platform, bench: Workbench
+    output: Output, name: str, parcels: Sequence[Parcel], index: bytes, bench: Workbench
 ) -> tuple[str, ...]:
-    """Carry an image that lies in the layout on to where it is wanted, and say where that is, line by line."""
+    """Carry an image that lies in the layout on to where it is wanted, and say where that is, line by line.
+
+    `index` is what its name means in the layout: the index of its platforms where it has several.
+    """
     match output.kind:
         case OutputKind.OCI:
             return (f"OCI layout {output.target}, as {name}",)
         case OutputKind.DOCKER:
-            await _load(name, rootfs, content, platform, bench)
+            await _load(name, parcels[0], bench)
             return (f"docker image {name}:latest",)
         case OutputKind.PUSH:
-            ref = f"{output.target}/{name}:latest"
-            loopback = output.target.partition("/")[0].partition(":")[0] in {"localhost", "127.0.0.1"}
-            export = RegistryExport(ref, content, insecure=loopback)
-            with bench.reporter.stage(f"push {ref}") as sink:
-                await bench.engine.solve(
-                    rootfs, platform=platform, layouts=bench.layouts, exports=(export,), on_progress=sink
-                )
-            return (ref,)
+            return (await _push(f"{output.target}/{name}", parcels, index, bench),)
         case OutputKind.NONE:
             return ()
 
@@ -105,12 +109,35 @@ def run_command(output: Output, name: str, digest: str, secrets: tuple[str, ...]
             return ""
 
 
-async def _load(name: str, rootfs: State, content: ImageContent, platform: Platform, bench: Workbench) -> None:
+async def _push(repository: str, parcels: Sequence[Parcel], index: bytes, bench: Workbench) -> str:
+    """Push an image as `latest`: one platform at once, several by digest first and then the index that names them."""
+    reference = parse_reference(f"{repository}:latest")
+    insecure = reference.base_url.startswith("http:")
+    several = len(parcels) > 1
+    for parcel in parcels:
+        ref = repository if several else f"{repository}:latest"
+        export = RegistryExport(ref, parcel.content, insecure=insecure, by_digest=several)
+        with bench.reporter.stage(f"push {repository} {parcel.platform}") as sink:
+            await _solve(parcel, export, bench, sink)
+    if several:
+        credentials = await find_credentials(reference.registry, os.environ)
+        async with bench.http_client() as client:
+            await push_index(reference, index, client, credentials)
+    return f"{repository}:latest"
+
+
+async def _solve(parcel: Parcel, export: Export, bench: Workbench, sink: ProgressSink) -> None:
+    await bench.engine.solve(
+        parcel.rootfs, platform=parcel.platform, layouts=bench.layouts, exports=(export,), on_progress=sink
+    )
+
+
+async def _load(name: str, parcel: Parcel, bench: Workbench) -> None:
     """Stream the image into `docker load` through a pipe: the bytes pass by this program.
 
     Uncompressed, because Docker before 23.0 reads no zstd and compressing for a local socket is time lost.
     """
-    content = ImageContent(f"{name}:latest", content.config, content.epoch, Compression.UNCOMPRESSED)
+    content = replace(parcel.content, name=f"{name}:latest", compression=Compression.UNCOMPRESSED)
     reader, writer = os.pipe()
     try:
         async with await anyio.open_process(["docker", "load", "--quiet"], stdin=reader) as docker:
@@ -118,9 +145,7 @@ async def _load(name: str, rootfs: State, content: ImageContent, platform: Platf
             reader = -1
             export = ArchiveExport(f"/dev/fd/{writer}", content, (writer,))
             with bench.reporter.stage("docker load") as sink:
-                await bench.engine.solve(
-                    rootfs, platform=platform, layouts=bench.layouts, exports=(export,), on_progress=sink
-                )
+                await _solve(parcel, export, bench, sink)
             os.close(writer)
             writer = -1
             words = b"".join([chunk async for chunk in docker.stderr]) if docker.stderr else b""

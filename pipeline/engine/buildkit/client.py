@@ -105,8 +105,11 @@ def export_argument(export: Export) -> str:
     match export:
         case LayoutExport(directory, content):
             return _csv("type=oci", "tar=false", f"dest={directory}", *_image_attributes(content))
-        case RegistryExport(ref, content, insecure):
-            extra = ("registry.insecure=true",) if insecure else ()
+        case RegistryExport(ref, content, insecure, by_digest):
+            extra = (
+                *(("registry.insecure=true",) if insecure else ()),
+                *(("push-by-digest=true",) if by_digest else ()),
+            )
             named = replace(content, name=ref)
             return _csv("type=image", "push=true", *extra, *_image_attributes(named))
         case ArchiveExport(file, content):

@@ -1,0 +1,1 @@
+"""What is in a registry: indexes and manifests put there."""
