@@ -120,7 +120,7 @@ def _command(program: str, request: BootstrapRequest, platform: Platform, tar: P
         program,
         f"--variant={request.variant}",
         f"--architectures={platform.debian}",
-        f"--include={','.join(request.include)}",
+        *([f"--include={','.join(request.include)}"] if request.include else []),
         "--format=tar",
         # Whether foreign programs run here is checked before, without the extra package mmdebstrap asks for.
         "--skip=check/qemu",
