@@ -75,6 +75,7 @@ clean: ## Remove what the other targets made in this folder
 
 .venv/.project: .venv/.requirements pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q pipeline
 	@touch $@
 
 .PHONY: help setup image test test-unit check check-style check-types check-imports check-generated fmt proto lock \

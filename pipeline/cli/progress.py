@@ -103,7 +103,7 @@ class PlainProgress:
         idle: set[str] = set()
         yield lambda event: self._tell(name, event, logs, idle)
         if idle:
-            self._output.note(f"[{name}] ", Span(f"{len(idle)} steps had nothing to do", "dim"))
+            self._output.note(f"[{name}] ", Span(f"nothing to do in {len(idle)} steps", "dim"))
 
     def _tell(self, stage: str, event: StepEvent, logs: dict[str, deque[str]], idle: set[str]) -> None:
         head = f"[{stage}] "

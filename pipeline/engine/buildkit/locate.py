@@ -76,7 +76,9 @@ def check_answers(address: str) -> None:
                 client.settimeout(_CONNECT_SECONDS)
                 client.connect(address.partition("://")[2])
         elif parts.scheme == "tcp":
-            socket.create_connection((parts.hostname or "", parts.port or 0), _CONNECT_SECONDS).close()
+            if not parts.hostname or not parts.port:
+                raise ValueError("it names no port")  # noqa: TRY301  # ends as every unusable address does
+            socket.create_connection((parts.hostname, parts.port), _CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         raise EngineError(f"no BuildKit answers at {address}: {error}", remedy=remedy) from error
 

@@ -120,14 +120,14 @@ def test_step_heard_of_twice_counts_once() -> None:
 
 
 def test_plain_prints_a_line_per_finished_step(make_output: MakeOutput) -> None:
-    """Without a terminal, each finished step is one line with its stage."""
+    """Without a terminal, a finished step is one line with its stage; those that did nothing share one."""
     output = make_output()
 
     with PlainProgress(output).stage("root") as sink:
         for one in (*finished(1), *finished(1, StepStatus.CACHED), *running(1)):
             sink(one)
 
-    assert heard(output) == "[root] done step 0 … done 1.5s\n[root] cached step 0 … cached\n"
+    assert heard(output) == "[root] done step 0 … done 1.5s\n[root] nothing to do in 1 steps\n"
 
 
 def test_plain_prints_the_log_of_a_failed_step(make_output: MakeOutput) -> None:
