@@ -32,6 +32,7 @@ from pipeline.engine.api import (
     StepEvent,
     StepStatus,
 )
+from pipeline.engine.buildkit import llb_pb2 as pb
 from pipeline.engine.buildkit.client import BuildKit
 from pipeline.engine.buildkit.lowering import Wiring, lower
 from pipeline.engine.layout import adopt, read_manifest, staged
@@ -162,8 +163,8 @@ def test_buildctl_reads_every_operation_we_write(engine: BuildKit) -> None:
         )
         decoded = [json.loads(line) for line in done.stdout.splitlines()]
 
-        assert len(decoded) == len(lowered.states) + 1, name
-        assert all(entry["Digest"].startswith("sha256:") for entry in decoded), name
+        ours = [digest_bytes(each) for each in getattr(pb.Definition.FromString(lowered.definition), "def")]
+        assert [entry["Digest"] for entry in decoded] == ours, name
 
 
 def test_digests_do_not_depend_on_the_hash_seed() -> None:
@@ -229,7 +230,6 @@ def test_an_image_has_the_same_digest_again_and_is_cached(solve: Solve, root: St
 
     assert solved[1].digest == digest
     assert solved[1].cached[state.digest] is True
-    assert set(solved[1].cached) <= {state.digest, *(step.digest for step in state.inputs)} | set(solved[1].cached)
     assert len(manifest.layers) == 2
     assert all(
         (tmp_path / "a/blobs/sha256" / layer.digest[7:]).stat().st_size == layer.size for layer in manifest.layers
