@@ -1,7 +1,7 @@
 """Read YAML into plain data that remembers where every key and value stood.
 
-YAML is read as data only: duplicate keys, aliases, tags and a second document are errors, and a file may have at most
-1 MiB, so no input takes long to refuse.
+YAML is read as data only: duplicate keys, aliases, tags and a second document are errors. A file may have at most 1 MiB
+and 40 levels, so no input takes long to refuse.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import yaml
@@ -16,27 +17,38 @@ import yaml
 from pipeline.errors import AgcError, DefinitionError, Location
 
 SIZE_LIMIT = 1 << 20
+DEPTH_LIMIT = 40
 KeyPath: TypeAlias = tuple[str | int, ...]
 
 # libyaml where PyYAML was built with it, for speed; the same events either way.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_CONTROL = yaml.reader.Reader.NON_PRINTABLE
 _SCALARS = yaml.SafeLoader("")
+# Everything else is text: a date too, which the models that want one read themselves.
+_NOT_TEXT = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")}
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """The data of one file, and the place of each key path; a mapping's key marks the place of its value."""
+class Places:
+    """Where in a file each key path stands; a mapping's key marks the place of its value."""
 
     file: str
-    data: Any
-    places: Mapping[KeyPath, Location]
+    known: Mapping[KeyPath, Location]
 
     def locate(self, path: KeyPath) -> Location:
         """Return the place of `path`, or of the nearest thing around it."""
         for length in range(len(path), -1, -1):
-            if place := self.places.get(path[:length]):
+            if place := self.known.get(path[:length]):
                 return place
         return Location(self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The data of one file as it was parsed, to be validated at once, and where each part of it stands."""
+
+    data: Any
+    places: Places
 
 
 def read_document(path: Path, shown: str) -> tuple[Document | None, tuple[AgcError, ...]]:
@@ -55,29 +67,37 @@ def read_document(path: Path, shown: str) -> tuple[Document | None, tuple[AgcErr
 def parse_document(text: str, shown: str) -> tuple[Document | None, tuple[AgcError, ...]]:
     """Return the one document of `text` and what is wrong with it."""
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                return None, (
-                    DefinitionError(
-                        "anchors and aliases are not supported",
-                        location=_location(shown, event.start_mark),
-                        remedy="write the value out",
-                    ),
-                )
+        if refused := _refused(text, shown):
+            return None, (refused,)
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         words = " ".join(part for part in (error.context, error.problem) if part)
         return None, (DefinitionError(f"malformed YAML: {words}", location=_location(shown, mark)),)
-    except yaml.YAMLError as error:
-        return None, (DefinitionError(f"malformed YAML: {error}", location=Location(shown)),)
-    except RecursionError:
-        return None, (DefinitionError("malformed YAML: nested too deeply", location=Location(shown)),)
+    except yaml.reader.ReaderError:
+        return None, (DefinitionError("malformed YAML: control characters", location=_first_control(shown, text)),)
     if node is None:
         return None, (DefinitionError("is empty", location=Location(shown)),)
     reader = _Reader(shown)
     data = reader.read(node, ())
-    return Document(shown, data, reader.places), tuple(reader.errors)
+    return Document(data, Places(shown, MappingProxyType(reader.places))), tuple(reader.errors)
+
+
+def _refused(text: str, shown: str) -> DefinitionError | None:
+    """Return what is wrong where `text` uses more of YAML than plain data needs."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        place = _location(shown, event.start_mark)
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            return DefinitionError(
+                "anchors and aliases are not supported", location=place, remedy="write the value out"
+            )
+        if getattr(event, "tag", None):
+            return DefinitionError("tags are not supported", location=place, remedy="write the plain value")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH_LIMIT:
+            return DefinitionError(f"is nested more than {DEPTH_LIMIT} levels deep", location=place)
+    return None
 
 
 class _Reader:
@@ -117,14 +137,20 @@ class _Reader:
         return result
 
     def _scalar(self, node: yaml.Node) -> Any:
+        if node.tag not in _NOT_TEXT:
+            return node.value
         try:
-            value = _SCALARS.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
+            return _SCALARS.yaml_constructors[node.tag](_SCALARS, node)
+        except (ValueError, OverflowError):
             place = _location(self.shown, node.start_mark)
-            self.errors.append(DefinitionError(f"not a plain value: {error}".splitlines()[0], location=place))
+            self.errors.append(DefinitionError("is not a number that can be read", location=place))
             return None
-        # A date is the one rich scalar; models that want one parse the text again.
-        return value if isinstance(value, (str, int, float, bool)) or value is None else str(node.value)
+
+
+def _first_control(shown: str, text: str) -> Location:
+    """Return the place of the character that YAML cannot hold: libyaml says no line, and neither parser a column."""
+    before = text[: next((match.start() for match in _CONTROL.finditer(text)), 0)]
+    return Location(shown, before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
 def _location(shown: str, mark: Any) -> Location:

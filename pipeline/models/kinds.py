@@ -20,7 +20,6 @@ from pipeline.models.parts import (
     Volume,
 )
 from pipeline.models.values import (
-    AbsolutePath,
     DebianPackage,
     Environment,
     FrozenMap,
@@ -28,16 +27,19 @@ from pipeline.models.values import (
     Model,
     Name,
     NpmPackage,
+    OwnedPath,
     PlatformName,
     Requirement,
     Text,
+    Unique,
     Url,
     empty_environment,
 )
 
 API_VERSION = "agentcontainers/v1"
-Packages = Annotated[tuple[DebianPackage, ...], Field()]
-Names = Annotated[tuple[Name, ...], Field()]
+Packages = tuple[DebianPackage, ...]
+Names = Annotated[tuple[Name, ...], Unique]
+SmokeTests = Annotated[tuple[SmokeTest, ...], Unique]
 
 
 class Bootstrap(Model):
@@ -79,7 +81,7 @@ class ToolchainSpec(Model):
     """Debian packages it needs at run time."""
     env: Environment = Field(default_factory=empty_environment)
     """Environment variables it needs."""
-    smoke: tuple[SmokeTest, ...] = ()
+    smoke: SmokeTests = ()
     """Tests run in every image that has it."""
 
 
@@ -88,7 +90,7 @@ class CommonToolsSpec(Model):
 
     debian: Annotated[Packages, Field(min_length=1)]
     """The packages; each is a capability by its own name."""
-    smoke: tuple[SmokeTest, ...] = ()
+    smoke: SmokeTests = ()
     """Tests run in every image that has them."""
 
 
@@ -105,11 +107,11 @@ class BaseSpec(Model):
     """Further Debian packages."""
     user: User = User()
     """Whom images run as."""
-    workspace: AbsolutePath = "/workspace"
+    workspace: OwnedPath = "/workspace"
     """The folder work is mounted at; it is where the container starts."""
     env: Environment = Field(default_factory=empty_environment)
     """Environment variables."""
-    smoke: tuple[SmokeTest, ...] = ()
+    smoke: SmokeTests = ()
     """Tests run in every image on this base."""
 
 
@@ -124,7 +126,7 @@ class AgentSpec(Model):
     """Capabilities the base must provide, with a version range where one matters: `node >=22`, `git`."""
     env: Environment = Field(default_factory=empty_environment)
     """Environment variables; self-update belongs off here."""
-    secrets: tuple[Secret, ...] = ()
+    secrets: Annotated[tuple[Secret, ...], Unique] = ()
     """Secrets it wants, by name."""
     volumes: tuple[Volume, ...] = ()
     """Folders that outlive the container."""
@@ -134,7 +136,7 @@ class AgentSpec(Model):
     """How a runtime sees that it is well."""
     licence: Licence
     """What may be done with its bytes."""
-    smoke: tuple[SmokeTest, ...] = ()
+    smoke: SmokeTests = ()
     """Tests run in every image that has it."""
 
 

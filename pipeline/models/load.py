@@ -9,23 +9,25 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from pipeline.errors import AgcError, DefinitionError, ErrorGroup, Location, UsageError
-from pipeline.models.document import Document, KeyPath, read_document
+from pipeline.models.document import Document, KeyPath, Places, read_document
 from pipeline.models.kinds import API_VERSION, KINDS, Agent, Base, CommonTools, Definition, Root, Toolchain
+from pipeline.models.values import EXAMPLES, without_credentials
 
 Kind = TypeVar("Kind", bound=Definition)
 
 
 @dataclass(frozen=True, slots=True)
 class Defined(Generic[Kind]):
-    """A definition and the document it came from."""
+    """A definition and where in its file everything stands."""
 
     model: Kind
-    document: Document = field(repr=False)
+    places: Places = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -34,7 +36,7 @@ class Defined(Generic[Kind]):
 
     def at(self, *path: str | int) -> Location:
         """Return the place of a key of this definition, for messages."""
-        return self.document.locate(path)
+        return self.places.locate(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,14 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
     """
     errors: list[AgcError] = []
     found: dict[tuple[str, str], Defined[Definition]] = {}
+    unusable: set[str] = set()
     for folder in folders:
         here: dict[tuple[str, str], Defined[Definition]] = {}
         for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
             defined, problems = _load(path, _shown(path, project))
             errors.extend(problems)
             if defined is None:
+                unusable.add(path.stem)
                 continue
             key = (type(defined.model).__name__, defined.name)
             if key in here:
@@ -70,7 +74,8 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
     definitions = Definitions(
         _of(found, Root), _of(found, Toolchain), _of(found, CommonTools), _of(found, Base), _of(found, Agent)
     )
-    errors.extend(_broken_references(definitions))
+    # What refers to a definition that cannot be used is not wrong itself.
+    errors.extend(error for name, error in _broken_references(definitions) if name not in unusable)
     if errors:
         raise ErrorGroup(tuple(sorted(errors, key=_order)))
     return definitions
@@ -98,41 +103,53 @@ def _load(path: Path, shown: str) -> tuple[Defined[Definition] | None, list[AgcE
     if document is None:
         return None, errors
     if not isinstance(document.data, dict):
-        return None, [*errors, DefinitionError("a definition is a mapping", location=document.locate(()))]
-    kind = str(document.data.get("kind"))
-    if document.data.get("apiVersion") != API_VERSION:
-        place = document.locate(("apiVersion",))
-        errors.append(DefinitionError(f"`apiVersion` must be `{API_VERSION}`", location=place))
-        return None, errors
-    if kind not in KINDS:
-        place = document.locate(("kind",))
-        errors.append(DefinitionError(f"unknown kind {kind!r}", location=place, remedy=suggest(kind, KINDS)))
-        return None, errors
+        return None, [*errors, DefinitionError("a definition is a mapping", location=document.places.locate(()))]
+    if unknown := _head_errors(document):
+        return None, [*errors, *unknown]
+    kind = document.data["kind"]
     try:
         model = KINDS[kind].model_validate(document.data)
     except ValidationError as error:
         return None, [*errors, *(_explain(document, KINDS[kind], dict(part)) for part in error.errors())]
-    return (None if errors else Defined(model, document)), errors
+    return (None if errors else Defined(model, document.places)), errors
+
+
+def _head_errors(document: Document) -> list[AgcError]:
+    """Return what is wrong with the two keys that say what the rest means."""
+    errors: list[AgcError] = []
+    version, kind = document.data.get("apiVersion"), document.data.get("kind")
+    if version != API_VERSION:
+        place = document.places.locate(("apiVersion",))
+        errors.append(DefinitionError(f"`apiVersion` must be `{API_VERSION}`", location=place))
+    if not isinstance(kind, str) or kind not in KINDS:
+        place = document.places.locate(("kind",))
+        text = "`kind` is missing" if kind is None else f"unknown kind {_shorten(kind)}"
+        errors.append(DefinitionError(text, location=place, remedy=suggest(str(kind), KINDS)))
+    return errors
 
 
 def _explain(document: Document, model: type[Definition], part: dict[str, Any]) -> DefinitionError:
+    """Return what pydantic found in the words of this format, without anything that looks like a credential."""
     path: KeyPath = tuple(step for step in part["loc"] if step != "[key]")
+    text, remedy = _words(model, path, part)
+    return DefinitionError(without_credentials(text), location=document.places.locate(path), remedy=remedy)
+
+
+def _words(model: type[Definition], path: KeyPath, part: dict[str, Any]) -> tuple[str, str]:
+    """Return message and remedy."""
     shown = ".".join(str(step) for step in path)
-    place = document.locate(path)
     match part["type"]:
         case "extra_forbidden":
-            known = _known_keys(model, path[:-1])
-            return DefinitionError(f"unknown key `{shown}`", location=place, remedy=suggest(str(path[-1]), known))
+            return f"unknown key `{shown}`", suggest(str(path[-1]), _known_keys(model, path[:-1]))
         case "missing":
-            return DefinitionError(f"`{shown}` is missing", location=place, remedy=f"add `{path[-1]}:` here")
+            return f"`{shown}` is missing", f"add `{path[-1]}:` here"
         case "value_error":
-            return DefinitionError(f"`{shown}`: {part['ctx']['error']}", location=place)
+            return f"`{shown}`: {part['ctx']['error']}", ""
         case "string_pattern_mismatch":
-            text = f"`{shown}`: {part['input']!r} does not have the form {part['ctx']['pattern']}"
-            return DefinitionError(text, location=place)
+            remedy = f"write it like {EXAMPLES[part['ctx']['pattern']]}"
+            return f"`{shown}`: {_shorten(part['input'])} does not have the right form", remedy
         case _:
-            text = f"`{shown}`: {part['msg'][:1].lower()}{part['msg'][1:]}, not {_shorten(part['input'])}"
-            return DefinitionError(text, location=place)
+            return f"`{shown}`: {part['msg'][:1].lower()}{part['msg'][1:]}, not {_shorten(part['input'])}", ""
 
 
 def _known_keys(model: type[Definition], path: KeyPath) -> set[str]:
@@ -154,29 +171,27 @@ def _resolve(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
     return schema
 
 
-def _broken_references(definitions: Definitions) -> Iterable[DefinitionError]:
+def _broken_references(definitions: Definitions) -> Iterable[tuple[str, DefinitionError]]:
+    """Yield each name that is not defined, with its error."""
     for base in definitions.bases.values():
         spec = base.model.spec
-        groups: tuple[tuple[str, tuple[str, ...], Mapping[str, object]], ...] = (
-            ("toolchains", spec.toolchains, definitions.toolchains),
-            ("commonTools", spec.common_tools, definitions.common_tools),
+        groups: tuple[tuple[str, str, tuple[str, ...], Mapping[str, object]], ...] = (
+            ("toolchains", "toolchain", spec.toolchains, definitions.toolchains),
+            ("commonTools", "set of common tools", spec.common_tools, definitions.common_tools),
         )
         if spec.root not in definitions.roots:
-            yield _missing(base.at("spec", "root"), "root", spec.root, definitions.roots)
-        for key, names, choices in groups:
+            yield spec.root, _missing(base.at("spec", "root"), "root", spec.root, definitions.roots)
+        for key, what, names, choices in groups:
             for index, name in enumerate(names):
                 if name not in choices:
-                    yield _missing(base.at("spec", key, index), key.removesuffix("s"), name, choices)
+                    yield name, _missing(base.at("spec", key, index), what, name, choices)
     for toolchain in definitions.toolchains.values():
         packages = {package.npm for package in toolchain.model.spec.packages}
         for capability, package in toolchain.model.spec.provides.items():
             if package not in packages:
                 place = toolchain.at("spec", "provides", capability)
-                yield DefinitionError(
-                    f"`{capability}` takes its version from {package!r}, which is not among `packages`",
-                    location=place,
-                    remedy=suggest(package, packages),
-                )
+                text = f"`{capability}` takes its version from {package!r}, which is not among `packages`"
+                yield package, DefinitionError(text, location=place, remedy=suggest(package, packages))
 
 
 def _missing(place: Location, what: str, name: str, choices: Iterable[str]) -> DefinitionError:
@@ -195,7 +210,7 @@ def _duplicate(defined: Defined[Definition], first: Defined[Definition]) -> Defi
 def _of(found: Mapping[tuple[str, str], Defined[Definition]], kind: type[Kind]) -> Mapping[str, Defined[Kind]]:
     # The key holds the class name, so the cast below says nothing new.
     picked: dict[str, Any] = {name: item for (key, name), item in found.items() if key == kind.__name__}
-    return dict(sorted(picked.items()))
+    return MappingProxyType(dict(sorted(picked.items())))
 
 
 def _order(error: AgcError) -> tuple[str, int, int]:
@@ -209,5 +224,12 @@ def _shown(path: Path, project: Path) -> str:
 
 
 def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"  # noqa: PLR2004
+    match value:
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case _:
+            # Before it is cut: half a credential is not known as one.
+            text = without_credentials(repr(value))
+            return text if len(text) <= 60 else text[:57] + "…"  # noqa: PLR2004

@@ -5,17 +5,20 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from pipeline.models.values import (
     AbsolutePath,
     BinaryName,
     EnvName,
+    FilePath,
+    Flag,
     FrozenMap,
     Host,
     Model,
     Name,
     NpmPackage,
+    OwnedPath,
     PlatformName,
     RelativePath,
     Seconds,
@@ -52,9 +55,9 @@ class NpmArchive(Model):
     """Per platform, the package that holds the files; without it, `npm` itself for all of them."""
     to: RelativePath = ""
     """Folder below the component's own that the files go to; the component's own by default."""
-    exclude: tuple[RelativePath, ...] = ()
+    exclude: tuple[FilePath, ...] = ()
     """Paths inside the package to leave out."""
-    binaries: FrozenMap[BinaryName, RelativePath]
+    binaries: FrozenMap[BinaryName, FilePath]
     """Command names, each with the file inside the package it runs; linked in /usr/local/bin."""
 
 
@@ -84,14 +87,14 @@ class HealthCheck(Model):
     """Seconds after which one check has failed."""
     start_period: Seconds = 10
     """Seconds after the start in which failures do not count."""
-    retries: Annotated[int, Field(ge=1, le=20)] = 3
+    retries: Annotated[int, Field(ge=1, le=20, strict=True)] = 3
     """Failures in a row that make the container unhealthy."""
 
 
 class Volume(Model):
     """A folder whose content outlives the container; it belongs to the image's user."""
 
-    path: AbsolutePath
+    path: OwnedPath
     """Where it is in the image."""
     purpose: Literal["config", "state", "cache", "workspace"]
     """What is kept in it."""
@@ -106,7 +109,7 @@ class Secret(Model):
     """The environment variable it reads."""
     description: Text
     """What it is and where one gets it."""
-    required: bool = False
+    required: Flag = False
     """Whether the agent is of no use without it."""
 
 
@@ -115,7 +118,7 @@ class Egress(Model):
 
     host: Host
     """Its name; `*.` at the start covers all names below."""
-    port: Annotated[int, Field(ge=1, le=65535)] = 443
+    port: Annotated[int, Field(ge=1, le=65535, strict=True)] = 443
     """Its TCP port."""
     purpose: Text
     """What it is reached for."""
@@ -125,8 +128,6 @@ class Egress(Model):
 
 class Licence(Model):
     """What may be done with the agent's bytes when an image is published."""
-
-    model_config = Model.model_config | {"populate_by_name": True}
 
     publish: Literal["baked", "late-bound", "private"]
     """`baked`: in the image; `late-bound`: fetched at first run; `private`: only to registries marked private."""
@@ -141,17 +142,11 @@ class User(Model):
 
     name: Name = "dev"
     """Login name."""
-    uid: Annotated[int, Field(ge=1, le=60000)] = 1000
+    uid: Annotated[int, Field(ge=1, le=60000, strict=True)] = 1000
     """User id; never root."""
-    gid: Annotated[int, Field(ge=1, le=60000)] = 1000
+    gid: Annotated[int, Field(ge=1, le=60000, strict=True)] = 1000
     """Group id."""
-    home: AbsolutePath = "/home/dev"
+    home: OwnedPath = "/home/dev"
     """Home folder."""
     shell: AbsolutePath = "/bin/bash"
     """Login shell."""
-
-    @model_validator(mode="after")
-    def _has_a_place(self) -> User:
-        if self.home in {"/", "/root", "/etc", "/usr", "/opt"}:
-            raise ValueError(f"{self.home} cannot be a home folder")
-        return self

@@ -21,6 +21,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_SPACE_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _CREDENTIAL = re.compile(
     r"(sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|AKIA[0-9A-Z]{16}|xox[abpr]-[\w-]{10,}"
     r"|hf_[A-Za-z0-9]{20,}|AIza[\w-]{30,}|-----BEGIN [A-Z ]*PRIVATE KEY-----)"
@@ -35,7 +36,7 @@ class Model(BaseModel):
         extra="forbid",
         alias_generator=lambda name: re.sub(r"_(\w)", lambda match: match[1].upper(), name),
         validate_by_name=False,
-        use_attribute_docstrings=False,
+        use_attribute_docstrings=True,
         # Schemas are built when first needed: a start that reads no YAML pays for none of them.
         defer_build=True,
     )
@@ -49,15 +50,36 @@ def _plain(text: str) -> str:
     return text
 
 
+def without_credentials(text: str) -> str:
+    """Return `text` with everything that looks like a credential struck out."""
+    return _CREDENTIAL.sub("(hidden)", text)
+
+
 def _absolute(text: str) -> str:
-    if not text.startswith("/") or ".." in text.split("/") or "//" in text or (text != "/" and text.endswith("/")):
-        raise ValueError("must be an absolute path without `..`, `//` or a slash at the end")
+    if not text.startswith("/") or (text != "/" and not _is_plain_path(text[1:])):
+        raise ValueError("must be an absolute path without spaces, `.`, `..`, `//` or a slash at the end")
     return text
 
 
 def _relative(text: str) -> str:
-    if text.startswith("/") or ".." in text.split("/") or "//" in text or text.endswith("/"):
-        raise ValueError("must be a path below the component's folder, without `..`")
+    if text and not _is_plain_path(text):
+        raise ValueError("must be a path below the component's folder, without spaces, `.`, `..` or `//`")
+    return text
+
+
+def _is_plain_path(text: str) -> bool:
+    return not _SPACE_OR_CONTROL.search(text) and not {"", ".", ".."}.intersection(text.split("/"))
+
+
+def _of_something(text: str) -> str:
+    if not text:
+        raise ValueError("must name a file")
+    return text
+
+
+def _not_of_the_system(text: str) -> str:
+    if text in _SYSTEM_FOLDERS:
+        raise ValueError(f"{text} belongs to the system and cannot be given to the user")
     return text
 
 
@@ -80,16 +102,18 @@ def _known_platform(text: str) -> str:
 
 def _requirement(text: str) -> str:
     _, _, wanted = text.partition(" ")
+    if wanted.strip() == "latest":
+        raise ValueError("needs a range, as in `node >=22`, or nothing after the name")
     if wanted.strip():
         _version_range(wanted.strip())
     return text
 
 
 def _text_from_scalar(value: Any) -> Any:
-    """Let `timeout: 5` stay a number error but `PORT: 8080` in env say what to write."""
+    """Refuse `PORT: 8080` with what to write; what was written is gone by now (`1.10` has become 1.1)."""
     if isinstance(value, (bool, int, float)):
         # pydantic reports a ValueError with its place; a TypeError would end the program.
-        raise ValueError(f'must be text; put it in quotes: "{str(value).lower()}"')  # noqa: TRY004
+        raise ValueError("must be text; put it in quotes")  # noqa: TRY004
     return value
 
 
@@ -97,28 +121,63 @@ def _freeze(value: Mapping[Key, Value]) -> Mapping[Key, Value]:
     return MappingProxyType(dict(value))
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+def _unique(items: tuple[Value, ...]) -> tuple[Value, ...]:
+    names = [getattr(item, "name", item) for item in items]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{twice!r} is there twice")
+    return items
+
+
+_SYSTEM_FOLDERS = frozenset(
+    f"/{name}"
+    for name in (
+        *("", "bin", "boot", "dev", "etc", "home", "lib", "lib64", "opt", "proc", "root", "run", "sbin", "sys", "tmp"),
+        *("usr", "usr/bin", "usr/lib", "usr/local", "usr/local/bin", "usr/sbin", "var"),
+    )
+)
+_NAME = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
+_ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_BINARY = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+_DEBIAN_PACKAGE = r"^[a-z0-9][a-z0-9+.-]+$"
+_NPM_PACKAGE = r"^(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$"
+_REQUIREMENT = r"^[a-z0-9][a-z0-9+.-]*( .+)?$"
+_HOST = r"^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$"
+_URL = r"^https?://[^\s\"'<>]+$"
+_IMAGE = r"^[a-z0-9.-]+(:\d+)?/[a-z0-9._/-]+:[A-Za-z0-9._-]+$"
+EXAMPLES: Mapping[str, str] = MappingProxyType(
+    {
+        _NAME: "`node-bun`: small letters, digits and dashes, 40 at most",
+        _ENV_NAME: "`ANTHROPIC_API_KEY`",
+        _BINARY: "`claude`",
+        _DEBIAN_PACKAGE: "`ca-certificates`",
+        _NPM_PACKAGE: "`npm` or `@scope/package`",
+        _REQUIREMENT: "`git` or `node >=22`",
+        _HOST: "`api.example.com` or `*.example.com`",
+        _URL: "`https://example.com/path`",
+        _IMAGE: "`docker.io/library/debian:trixie-slim`",
+    }
+)
+"""Every pattern a text must have, with what to write, for messages."""
+
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
 Text = Annotated[str, BeforeValidator(_text_from_scalar), AfterValidator(_plain)]
 AbsolutePath = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain), AfterValidator(_absolute)]
+OwnedPath = Annotated[AbsolutePath, AfterValidator(_not_of_the_system)]
+"""A folder that is given to the image's user."""
 RelativePath = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain), AfterValidator(_relative)]
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
-BinaryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=64)]
-DebianPackage = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$", max_length=100)]
-NpmPackage = Annotated[
-    str, StringConstraints(pattern=r"^(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$", max_length=214)
-]
-VersionRange = Annotated[str, AfterValidator(_version_range)]
+FilePath = Annotated[RelativePath, AfterValidator(_of_something)]
+EnvName = Annotated[str, StringConstraints(pattern=_ENV_NAME, max_length=128)]
+BinaryName = Annotated[str, StringConstraints(pattern=_BINARY, max_length=64)]
+DebianPackage = Annotated[str, StringConstraints(pattern=_DEBIAN_PACKAGE, max_length=100)]
+NpmPackage = Annotated[str, StringConstraints(pattern=_NPM_PACKAGE, max_length=214)]
+VersionRange = Annotated[str, BeforeValidator(_text_from_scalar), AfterValidator(_version_range)]
 PlatformName = Annotated[str, AfterValidator(_known_platform)]
-Requirement = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*( .+)?$", max_length=200), AfterValidator(_requirement)
-]
-Host = Annotated[
-    str, StringConstraints(pattern=r"^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$", max_length=253)
-]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'<>]+$", max_length=500)]
-ImageRef = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9.-]+(:\d+)?/[a-z0-9._/-]+:[A-Za-z0-9._-]+$", max_length=255)
-]
+Requirement = Annotated[str, StringConstraints(pattern=_REQUIREMENT, max_length=200), AfterValidator(_requirement)]
+Host = Annotated[str, StringConstraints(pattern=_HOST, max_length=253)]
+Url = Annotated[str, StringConstraints(pattern=_URL, max_length=500), AfterValidator(_plain)]
+ImageRef = Annotated[str, StringConstraints(pattern=_IMAGE, max_length=255)]
+Unique = AfterValidator(_unique)
+"""Refuses a tuple that has an item, or two items of one name, twice."""
 FrozenMap = Annotated[
     Mapping[Key, Value],
     AfterValidator(_freeze),
@@ -133,4 +192,5 @@ def empty_environment() -> Mapping[str, str]:
     return MappingProxyType({})
 
 
-Seconds = Annotated[int, Field(ge=1, le=3600)]
+Seconds = Annotated[int, Field(ge=1, le=3600, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]

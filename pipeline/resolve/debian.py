@@ -72,7 +72,7 @@ def parse_resolution(files: Mapping[str, bytes], mirrors: tuple[str, str], locat
     pins = []
     for stanza in files["shown"].decode().split("\n\n"):
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and line[0] not in " \t")
-        if fields.get("Filename") not in paths:
+        if fields.get("Filename") not in paths or "SHA256" not in fields:
             continue
         pins.append(
             DebPin(

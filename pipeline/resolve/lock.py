@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -44,6 +45,10 @@ class Locks:
         yield from self.toolchains.values()
         yield from self.bases.values()
         yield from self.agents.values()
+
+    def __post_init__(self) -> None:
+        for folder, locks in _by_folder(self).items():
+            object.__setattr__(self, folder, MappingProxyType(dict(locks)))
 
     def with_lock(self, lock: ComponentLock) -> Locks:
         """Return these locks with one added or replaced."""
@@ -103,9 +108,9 @@ def read_locks(folders: Iterable[Path], definitions: Definitions) -> tuple[Locks
             if path is None:
                 continue
             try:
-                found[name] = parse_lock(path.read_text(encoding="utf-8"), kind, str(path))
-            except (LockError, OSError, UnicodeDecodeError) as error:
-                errors.append(error if isinstance(error, LockError) else LockError(str(error)))
+                found[name] = _read(path, kind, f"{folder}/{name}")
+            except LockError as error:
+                errors.append(error)
         return found
 
     locks = Locks(
@@ -119,11 +124,12 @@ def read_locks(folders: Iterable[Path], definitions: Definitions) -> tuple[Locks
 
 def require(locks: Locks, definitions: Definitions, damage: Iterable[AgcError]) -> None:
     """Raise ErrorGroup with every component whose lock is damaged, missing or stale."""
-    errors = [*damage, *stale(locks, definitions)]
-    damaged = {str(error.location.file) for error in damage if error.location}
-    errors = [error for error in errors if not (error.location and "missing" in error.message and damaged)]
-    if errors:
-        raise ErrorGroup(tuple(errors))
+    damaged = tuple(damage)
+    files = tuple(error.location.file for error in damaged if error.location)
+    # A damaged lock is not among `locks`; it is not missing for that.
+    others = [error for error in stale(locks, definitions) if not _named(error, files)]
+    if damaged or others:
+        raise ErrorGroup((*damaged, *others))
 
 
 def stale(locks: Locks, definitions: Definitions) -> tuple[LockError, ...]:
@@ -160,15 +166,35 @@ def _on_its_root(lock: ComponentLock, locks: Locks, definitions: Definitions) ->
     return resolved == dict(root.digests())
 
 
+def _named(error: LockError, files: Iterable[str]) -> bool:
+    component = error.message.partition(" ")[0]
+    return any(file.endswith(f"/{component}.json") for file in files)
+
+
+def _read(path: Path, kind: type[Lock], component: str) -> Lock:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise LockError(f"cannot be read: {reason}", location=Location(str(path)), remedy=_again(str(path))) from error
+    lock = parse_lock(text, kind, str(path))
+    if lock.component != component:
+        text = f"is the lock of {lock.component}, not of {component}"
+        raise LockError(text, location=Location(str(path)), remedy=_again(str(path)))
+    return lock
+
+
 def parse_lock(text: str, kind: type[Lock], shown: str) -> Lock:
     """Return the lock in `text`; raises LockError where it is malformed or its checksum does not fit."""
     place = Location(shown)
     try:
         document = json.loads(text)
-        checksum = document.pop("checksum", None)
-    except (ValueError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise LockError(f"is no lock file: {error}", location=place, remedy=_again(shown)) from error
-    if checksum != _checksum(document):
+    if not isinstance(document, dict):
+        raise LockError("is no lock file: it holds no object", location=place, remedy=_again(shown))
+    checksum = document.pop("checksum", None)
+    if checksum is None or checksum != _checksum(document):
         raise LockError(
             "integrity mismatch: the file is not what `agc lock` wrote (edited by hand, or merged)",
             location=place,
@@ -185,7 +211,7 @@ def parse_lock(text: str, kind: type[Lock], shown: str) -> Lock:
 def render_lock(lock: ComponentLock) -> str:
     """Return the text of a lock file."""
     content = _content(lock)
-    document = {**content, "checksum": _checksum(content)}
+    document = {**content, "checksum": digest_json(content)}
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -212,5 +238,9 @@ def _content(lock: ComponentLock) -> dict[str, Canonical]:
     return content
 
 
-def _checksum(content: Canonical) -> Digest:
-    return digest_json(content)
+def _checksum(content: Any) -> Digest | None:
+    """Return the checksum of what a file holds; None for what this program never writes, a fraction for example."""
+    try:
+        return digest_json(content)
+    except (TypeError, RecursionError, UnicodeEncodeError):
+        return None

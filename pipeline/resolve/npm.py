@@ -81,7 +81,7 @@ def _fitting(document: Mapping[str, Any], wanted: NpmArchive, location: Location
             raise ResolveError(f"{wanted.npm} has no `latest` version", location=location, remedy="give a version")
         return [str(latest)]
     ordered: list[str] = nodesemver.rsort(
-        [version for version in versions if nodesemver.satisfies(version, wanted.version, loose=False)], loose=False
+        [version for version in versions if _satisfies(version, wanted.version)], loose=False
     )
     if not ordered:
         raise ResolveError(
@@ -92,9 +92,15 @@ def _fitting(document: Mapping[str, Any], wanted: NpmArchive, location: Location
     return ordered
 
 
+def _satisfies(version: str, wanted: str) -> bool:
+    # Old packages have versions that npm itself no longer takes.
+    fits: bool = nodesemver.valid(version, False) is not None and nodesemver.satisfies(version, wanted, loose=False)  # noqa: FBT003
+    return fits
+
+
 def _candidate(package: str, version: Mapping[str, Any], location: Location) -> Candidate:
     dist = version.get("dist", {})
-    integrity, tarball = dist.get("integrity", ""), dist.get("tarball", "")
+    integrity, tarball = str(dist.get("integrity")), str(dist.get("tarball"))
     if not integrity.startswith("sha512-") or "/-/" not in tarball:
         raise ResolveError(f"{package} is published without a SHA-512 integrity", location=location)
     name = tarball.rpartition("/-/")[2]

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from pipeline.digest import Digest, digest_bytes
 from pipeline.errors import ResolveError
 from pipeline.resolve.pins import ImagePin
@@ -60,9 +62,12 @@ async def resolve_image(ref: str, platforms: Sequence[str], client: httpx.AsyncC
         document = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         raise ResolveError(f"{ref}: {reference.registry} cannot be asked: {_reason(error)}") from error
-    if "manifests" not in document:
+    if not isinstance(document, dict) or "manifests" not in document:
         raise ResolveError(f"{ref} is an image for one platform; give a tag that has an index")
-    return ImagePin(ref=ref, index=digest_bytes(answer.content), platforms=_platforms(document, platforms, ref))
+    try:
+        return ImagePin(ref=ref, index=digest_bytes(answer.content), platforms=_platforms(document, platforms, ref))
+    except (ValidationError, AttributeError, KeyError) as error:
+        raise ResolveError(f"{ref}: {reference.registry} answered with an index that cannot be read") from error
 
 
 def _platforms(document: Mapping[str, object], platforms: Sequence[str], ref: str) -> dict[str, Digest]:
