@@ -133,7 +133,7 @@ def packages_layer(
         )
         links |= {f"{_BINARIES}/{name}": f"{target}/{file}" for name, file in package.binaries.items()}
         folders.update({target, *(str(PurePosixPath(f"{target}/{file}").parent) for file in files)})
-    skeleton = _skeleton(folders, links, tuple(volumes), user)
+    skeleton = _skeleton(folders, links, tuple(volumes), user).named(f"{component}: folders and links")
     # Copied last: a folder's time changes when something is put into it, and this sets them all.
     actions.append(Copy(skeleton, "/", "/", None, EPOCH))
     state = scratch().files(*actions)

@@ -65,7 +65,8 @@ async def make_root(root: Defined[Root], platform: Platform, bench: Workbench) -
         epoch=EPOCH,
     )
     bench.reporter.notify(f"bootstrapping {root.name} for {platform} from the Debian archive")
-    made = await bootstrap(request, platform, bench.roots)
+    proxies = bench.settings.proxy.as_environment()
+    made = await bootstrap(request, platform, bench.roots, environment=proxies)
     bench.layouts[made.digest] = bench.roots / hex_of(made.digest)
     bench.made.add(made.digest)
     return BootstrapPin(digest=made.digest, packages=made.packages)
