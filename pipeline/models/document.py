@@ -142,9 +142,7 @@ class _Reader:
         try:
             return _SCALARS.yaml_constructors[node.tag](_SCALARS, node)
         except (ValueError, OverflowError):
-            place = _location(self.shown, node.start_mark)
-            self.errors.append(DefinitionError("is not a number that can be read", location=place))
-            return None
+            return node.value  # Python has no such number; a field that wants one will say so.
 
 
 def _first_control(shown: str, text: str) -> Location:

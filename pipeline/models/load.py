@@ -21,6 +21,19 @@ from pipeline.models.values import EXAMPLES, without_credentials
 
 Kind = TypeVar("Kind", bound=Definition)
 
+# pydantic's words are Python's; a person who writes YAML knows lists and mappings.
+_EXPECTED: Mapping[str, str] = MappingProxyType(
+    {
+        "bool_type": "`true` or `false`",
+        "dict_type": "a mapping",
+        "int_type": "a whole number",
+        "mapping_type": "a mapping",
+        "model_type": "a mapping",
+        "string_type": "text",
+        "tuple_type": "a list",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Defined(Generic[Kind]):
@@ -110,7 +123,8 @@ def _load(path: Path, shown: str) -> tuple[Defined[Definition] | None, list[AgcE
     try:
         model = KINDS[kind].model_validate(document.data)
     except ValidationError as error:
-        return None, [*errors, *(_explain(document, KINDS[kind], dict(part)) for part in error.errors())]
+        parts = [dict(part) for part in error.errors(include_url=False)]
+        return None, [*errors, *(_explain(document, KINDS[kind], part) for part in parts if not _follows(part, parts))]
     return (None if errors else Defined(model, document.places)), errors
 
 
@@ -128,6 +142,14 @@ def _head_errors(document: Document) -> list[AgcError]:
     return errors
 
 
+def _follows(part: dict[str, Any], parts: list[dict[str, Any]]) -> bool:
+    """Tell whether a list is called too short because its items, which are reported too, are wrong."""
+    place = part["loc"]
+    return part["type"] == "too_short" and any(
+        other["loc"][: len(place)] == place and len(other["loc"]) > len(place) for other in parts
+    )
+
+
 def _explain(document: Document, model: type[Definition], part: dict[str, Any]) -> DefinitionError:
     """Return what pydantic found in the words of this format, without anything that looks like a credential."""
     path: KeyPath = tuple(step for step in part["loc"] if step != "[key]")
@@ -138,18 +160,24 @@ def _explain(document: Document, model: type[Definition], part: dict[str, Any]) 
 def _words(model: type[Definition], path: KeyPath, part: dict[str, Any]) -> tuple[str, str]:
     """Return message and remedy."""
     shown = ".".join(str(step) for step in path)
+    text, remedy = "", ""
     match part["type"]:
         case "extra_forbidden":
-            return f"unknown key `{shown}`", suggest(str(path[-1]), _known_keys(model, path[:-1]))
+            text, remedy = f"unknown key `{shown}`", suggest(str(path[-1]), _known_keys(model, path[:-1]))
         case "missing":
-            return f"`{shown}` is missing", f"add `{path[-1]}:` here"
+            text, remedy = f"`{shown}` is missing", f"add `{path[-1]}:` here"
+        case "too_short":
+            text = f"`{shown}` must not be empty"
         case "value_error":
-            return f"`{shown}`: {part['ctx']['error']}", ""
+            text = f"`{shown}`: {part['ctx']['error']}"
         case "string_pattern_mismatch":
+            text = f"`{shown}`: {_shorten(part['input'])} does not have the right form"
             remedy = f"write it like {EXAMPLES[part['ctx']['pattern']]}"
-            return f"`{shown}`: {_shorten(part['input'])} does not have the right form", remedy
+        case kind if kind in _EXPECTED:
+            text = f"`{shown}` must be {_EXPECTED[kind]}, not {_shorten(part['input'])}"
         case _:
-            return f"`{shown}`: {part['msg'][:1].lower()}{part['msg'][1:]}, not {_shorten(part['input'])}", ""
+            text = f"`{shown}`: {part['msg'][:1].lower()}{part['msg'][1:]}, not {_shorten(part['input'])}"
+    return text, remedy
 
 
 def _known_keys(model: type[Definition], path: KeyPath) -> set[str]:
@@ -225,6 +253,8 @@ def _shown(path: Path, project: Path) -> str:
 
 def _shorten(value: object) -> str:
     match value:
+        case None:
+            return "nothing"
         case list():
             return "a list"
         case dict():

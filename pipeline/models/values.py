@@ -166,7 +166,7 @@ OwnedPath = Annotated[AbsolutePath, AfterValidator(_not_of_the_system)]
 """A folder that is given to the image's user."""
 RelativePath = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain), AfterValidator(_relative)]
 FilePath = Annotated[RelativePath, AfterValidator(_of_something)]
-EnvName = Annotated[str, StringConstraints(pattern=_ENV_NAME, max_length=128)]
+EnvName = Annotated[str, StringConstraints(pattern=_ENV_NAME, max_length=128), AfterValidator(_plain)]
 BinaryName = Annotated[str, StringConstraints(pattern=_BINARY, max_length=64)]
 DebianPackage = Annotated[str, StringConstraints(pattern=_DEBIAN_PACKAGE, max_length=100)]
 NpmPackage = Annotated[str, StringConstraints(pattern=_NPM_PACKAGE, max_length=214)]

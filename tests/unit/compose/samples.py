@@ -1,0 +1,141 @@
+"""A small project with fixed pins, for all tests that need a plan or a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pipeline.compose.image import Composition, compose
+from pipeline.digest import Digest, digest_bytes
+from pipeline.models.load import Definitions, load_definitions
+from pipeline.models.parts import NpmArchive
+from pipeline.platform import AMD64, ARM64, Platform
+from pipeline.resolve.lock import Locks, packages_inputs, root_inputs, system_inputs, system_packages
+from pipeline.resolve.pins import (
+    ArchivePin,
+    BootstrapPin,
+    DebPin,
+    ImagePin,
+    NpmPin,
+    PackagesLock,
+    RootLock,
+    SystemLock,
+    SystemPin,
+)
+from pipeline.resolve.plan import ImagePlan, plan_images
+
+PROJECT = Path(__file__).parent / "project"
+VERSIONS = {
+    "node": "26.10.0",
+    "npm": "12.2.0",
+    "bun": "1.4.5",
+    "picky": "1.0.0",
+    "@anthropic-ai/claude-code": "2.1.330",
+}
+PLATFORMS = (AMD64, ARM64)
+
+
+def definitions(folder: Path = PROJECT) -> Definitions:
+    """Return the definitions of a project."""
+    return load_definitions([folder / "definitions"], folder)
+
+
+def archive(package: str, version: str) -> ArchivePin:
+    """Return the pin of an archive whose bytes are its name."""
+    path = f"{package}/-/{package.rpartition('/')[2]}-{version}.tgz"
+    return ArchivePin(package=package, path=path, integrity="sha512-", sha256=digest_bytes(path.encode()), size=1000)
+
+
+def npm_pin(package: NpmArchive) -> NpmPin:
+    """Return the pin of a package at its version of this table."""
+    version = VERSIONS[package.npm]
+    sources = package.platforms or {"any": package.npm}
+    archives = {platform: archive(source, version) for platform, source in sources.items()}
+    return NpmPin(npm=package.npm, version=version, archives=archives)
+
+
+def packages_lock(component: str, packages: Iterable[NpmArchive]) -> PackagesLock:
+    """Return the lock of a toolchain or an agent."""
+    wanted = tuple(packages)
+    return PackagesLock(
+        component=component, inputs=packages_inputs(wanted), packages=tuple(npm_pin(package) for package in wanted)
+    )
+
+
+def deb_pin(name: str, version: str = "1.0-1", archive: Literal["main", "security"] = "main") -> DebPin:
+    """Return the pin of a Debian package whose bytes are its name and version."""
+    path = f"pool/main/{name[0]}/{name}/{name}_{version}_amd64.deb"
+    digest = digest_bytes(path.encode())
+    return DebPin(
+        name=name, version=version, architecture="amd64", archive=archive, path=path, sha256=digest, size=1000
+    )
+
+
+def root_digest(source: str, platform: Platform) -> Digest:
+    """Return the digest of the root."""
+    return digest_bytes(f"{source} {platform}".encode())
+
+
+def root_lock(found: Definitions, sources: Iterable[str] = ("bootstrap",)) -> RootLock:
+    """Return the lock of the root, from the sources given."""
+    spec = found.roots["tiny"].model.spec
+    image = ImagePin(
+        ref=spec.image,
+        index=digest_bytes(b"index"),
+        platforms={str(platform): root_digest("image", platform) for platform in PLATFORMS},
+    )
+    bootstrap = {
+        str(platform): BootstrapPin(digest=root_digest("bootstrap", platform), packages={"apt": "3.0.4", "dash": "1"})
+        for platform in PLATFORMS
+    }
+    return RootLock(
+        component="roots/tiny",
+        inputs=root_inputs(spec),
+        image=image if "image" in sources else None,
+        bootstrap=bootstrap if "bootstrap" in sources else {},
+    )
+
+
+def system_lock(found: Definitions, base: str, sources: Iterable[Literal["image", "bootstrap"]]) -> SystemLock:
+    """Return the lock of a base: what it asks for, one package of it from the security archive."""
+    spec = found.bases[base].model.spec
+    debs = tuple(
+        deb_pin(name, archive="security" if name == "git" else "main") for name in system_packages(found, spec)
+    )
+    system = tuple(
+        SystemPin(source=source, platform=str(platform), root=root_digest(source, platform), packages=debs)
+        for source in sources
+        for platform in PLATFORMS
+    )
+    return SystemLock(component=f"bases/{base}", inputs=system_inputs(found, spec), system=system)
+
+
+def locks(found: Definitions, sources: tuple[Literal["image", "bootstrap"], ...] = ("bootstrap",)) -> Locks:
+    """Return locks that answer every definition."""
+    return Locks(
+        roots={"tiny": root_lock(found, sources)},
+        toolchains={
+            name: packages_lock(f"toolchains/{name}", item.model.spec.packages)
+            for name, item in found.toolchains.items()
+        },
+        bases={name: system_lock(found, name, sources) for name in found.bases},
+        agents={name: packages_lock(f"agents/{name}", item.model.spec.packages) for name, item in found.agents.items()},
+    )
+
+
+def plan(
+    name: str = "node-bun-claude",
+    platform: Platform = AMD64,
+    found: Definitions | None = None,
+    pins: Locks | None = None,
+    root_source: str = "auto",
+) -> ImagePlan:
+    """Return the plan of one image on one platform."""
+    known = found or definitions()
+    return plan_images([name], [platform], known, pins or locks(known), root_source)[0]
+
+
+def composed(name: str = "node-bun-claude", platform: Platform = AMD64) -> Composition:
+    """Return one image of the project, put together."""
+    return compose(plan(name, platform))
