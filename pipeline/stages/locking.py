@@ -137,7 +137,8 @@ async def _image(root: Defined[Root], bench: Workbench) -> ImagePin | None:
     spec = root.model.spec
     try:
         async with bench.http_client() as client:
-            return await resolve_image(bench.settings.mirrored(spec.image), spec.platforms, client)
+            found = await resolve_image(bench.settings.mirrored(spec.image), spec.platforms, client)
+            return found.model_copy(update={"ref": spec.image})
     except ResolveError as error:
         bench.reporter.notify(f"note: {error.message}; the root is locked from the Debian archive alone")
         return None
