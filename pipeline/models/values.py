@@ -118,7 +118,8 @@ def _text_from_scalar(value: Any) -> Any:
 
 
 def _freeze(value: Mapping[Key, Value]) -> Mapping[Key, Value]:
-    return MappingProxyType(dict(value))
+    # Sorted, so that nothing that goes over it depends on the order keys were written in.
+    return MappingProxyType({key: value[key] for key in sorted(value)})  # type: ignore[type-var]
 
 
 def _unique(items: tuple[Value, ...]) -> tuple[Value, ...]:

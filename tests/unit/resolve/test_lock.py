@@ -328,4 +328,4 @@ def test_pins_are_found_by_what_they_are_for() -> None:
 def test_a_checksum_must_be_one() -> None:
     """Pins that are no digest never enter a lock."""
     with pytest.raises(ValidationError):
-        RootLock(component="roots/x", inputs="sha256:zz")  # type: ignore[arg-type]
+        RootLock(component="roots/x", inputs="sha256:zz")
