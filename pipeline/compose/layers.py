@@ -5,7 +5,7 @@ Normalisation happens here, in the graph: one timestamp, owner root, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -15,7 +15,7 @@ from pipeline.graph.ops import ROOT, FileAction
 from pipeline.models.kinds import RootSpec
 from pipeline.models.parts import NpmArchive, User, Volume
 from pipeline.platform import Platform
-from pipeline.resolve.pins import ArchivePin, DebPin, PackagesLock
+from pipeline.resolve.pins import ArchivePin, DebPin, NpmPin, PackagesLock
 from pipeline.resolve.plan import ImagePlan, RootPlan
 from pipeline.settings import NPM_REGISTRY
 
@@ -120,19 +120,19 @@ def packages_layer(
     links: dict[str, str] = {}
     folders: set[str] = {_BINARIES}
     for package, location in zip(packages, locations, strict=True):
-        pin = lock.pin(package.npm)
-        archive = pin.archive(str(platform))
-        if archive is None:
-            raise LockError(f"{component}: {package.npm} is not locked for {platform}", location=location)
-        target = f"{prefix}/{package.to}".rstrip("/")
+        target = f"{prefix}/{package.folder}".rstrip("/")
         files = tuple(dict.fromkeys(package.binaries.values()))
-        unpacked = _unpacked(archive, location)
-        actions.append(Copy(unpacked, "/package", target, ROOT, EPOCH, "u=rwX,go=rX", (*package.exclude, *files)))
-        actions.extend(
-            Copy(unpacked, f"/package/{file}", f"{target}/{file}", ROOT, EPOCH, "u=rwx,go=rx") for file in files
-        )
+        for below, archive in _archives(component, package, lock.pin(package.npm), platform, location):
+            place = f"{prefix}/{below}".rstrip("/")
+            own = files if place == target else ()
+            unpacked, source = _unpacked(archive, location), f"/{archive.folder}"
+            left_out = (*package.exclude, *own) if place == target else ()
+            actions.append(Copy(unpacked, source, place, ROOT, EPOCH, "u=rwX,go=rX", left_out))
+            actions.extend(
+                Copy(unpacked, f"{source}/{file}", f"{place}/{file}", ROOT, EPOCH, "u=rwx,go=rx") for file in own
+            )
+            folders.update({place, *(str(PurePosixPath(f"{place}/{file}").parent) for file in own)})
         links |= {f"{_BINARIES}/{name}": f"{target}/{file}" for name, file in package.binaries.items()}
-        folders.update({target, *(str(PurePosixPath(f"{target}/{file}").parent) for file in files)})
     skeleton = _skeleton(folders, links, tuple(volumes), user).named(f"{component}: folders and links")
     # Copied last: a folder's time changes when something is put into it, and this sets them all.
     actions.append(Copy(skeleton, "/", "/", None, EPOCH))
@@ -155,6 +155,22 @@ def _skeleton(folders: Iterable[str], links: Mapping[str, str], volumes: Iterabl
     ]
     actions.extend(Symlink(path, target, EPOCH) for path, target in sorted(links.items()))
     return scratch().files(*actions)
+
+
+def _archives(
+    component: str, package: NpmArchive, pin: NpmPin, platform: Platform, location: Location
+) -> Iterator[tuple[str, ArchivePin]]:
+    """Yield every archive of a package for `platform`, with the folder it goes to below the component's own.
+
+    A tree's come outermost first, so that what is nested in a package is put into it and not under it.
+    """
+    if package.tree:
+        for branch in sorted(pin.branches(str(platform)), key=lambda branch: (branch.path.count("/"), branch.path)):
+            yield "/".join(part for part in (package.to, branch.path) if part), branch.archive
+    elif archive := pin.archive(str(platform)):
+        yield package.to, archive
+    else:
+        raise LockError(f"{component}: {package.npm} is not locked for {platform}", location=location)
 
 
 def _unpacked(archive: ArchivePin, location: Location) -> State:

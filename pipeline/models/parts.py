@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.models.values import (
     AbsolutePath,
@@ -41,10 +41,10 @@ class Metadata(Model):
 
 
 class NpmArchive(Model):
-    """A package of the npm registry whose archive is unpacked as it is: no install scripts, no dependencies.
+    """A package of the npm registry, unpacked as it was published: none of its install scripts is run.
 
     With `platforms`, the version is chosen from `npm`, and the archive of that version from the package named for
-    each platform, which is how tools with native binaries are published.
+    each platform, which is how tools with native binaries are published. With `tree`, its dependencies come too.
     """
 
     npm: NpmPackage
@@ -53,12 +53,29 @@ class NpmArchive(Model):
     """Which version: `latest`, an exact one, or a range as npm writes them."""
     platforms: FrozenMap[PlatformName, NpmPackage] | None = None
     """Per platform, the package that holds the files; without it, `npm` itself for all of them."""
+    tree: bool = False
+    """With its dependencies, in node_modules as npm lays them out. No install script is run."""
+    skip_scripts: tuple[NpmPackage, ...] = ()
+    """Packages of the tree whose install scripts are known not to be needed; any other script is an error."""
     to: RelativePath = ""
     """Folder below the component's own that the files go to; the component's own by default."""
     exclude: tuple[FilePath, ...] = ()
     """Paths inside the package to leave out."""
     binaries: FrozenMap[BinaryName, FilePath]
     """Command names, each with the file inside the package it runs; linked in /usr/local/bin."""
+
+    @property
+    def folder(self) -> str:
+        """The folder of the package itself, below the component's own."""
+        return "/".join(part for part in (self.to, f"node_modules/{self.npm}" if self.tree else "") if part)
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> NpmArchive:
+        if self.tree and self.platforms:
+            raise ValueError("`tree` and `platforms` exclude each other: a tree finds the packages of each platform")
+        if self.skip_scripts and not self.tree:
+            raise ValueError("`skipScripts` belongs to `tree`; without it no script would run anyway")
+        return self
 
 
 class SmokeTest(Model):

@@ -72,7 +72,11 @@ def _by_folder(locks: Locks) -> dict[str, Mapping[str, ComponentLock]]:
 def packages_inputs(packages: Iterable[NpmArchive]) -> Digest:
     """Return the digest of what decides which packages are locked."""
     return digest_json(
-        [[package.npm, package.version, sorted((package.platforms or {}).items())] for package in packages]
+        [
+            [package.npm, package.version, sorted((package.platforms or {}).items())]
+            + ([list(package.skip_scripts)] if package.tree else [])
+            for package in packages
+        ]
     )
 
 

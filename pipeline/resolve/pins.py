@@ -23,21 +23,38 @@ class _Pin(BaseModel):
 
 
 class ArchivePin(_Pin):
-    """One archive of the npm registry: package, path below the registry, npm's integrity, SHA-256, size in bytes."""
+    """One archive of the npm registry: package, path below the registry, npm's integrity, SHA-256, size in bytes.
+
+    `folder` is the one folder its content lies in.
+    """
 
     package: str
     path: str
     integrity: str
     sha256: Sha256
     size: int
+    folder: str = "package"
+
+
+class TreePin(_Pin):
+    """One package of a tree: its folder below the tree (`node_modules/…`), and its platforms, none meaning all."""
+
+    path: str
+    archive: ArchivePin
+    platforms: tuple[str, ...] = ()
 
 
 class NpmPin(_Pin):
-    """A package at a version, with its archive per platform (or for `any`)."""
+    """A package at a version: its archive per platform (or for `any`), or the tree of it and its dependencies."""
 
     npm: str
     version: str
-    archives: FrozenMap[str, ArchivePin]
+    archives: FrozenMap[str, ArchivePin] = Field(default_factory=dict)
+    tree: tuple[TreePin, ...] = ()
+
+    def branches(self, platform: str) -> tuple[TreePin, ...]:
+        """Return the packages of the tree that are for `platform`."""
+        return tuple(pin for pin in self.tree if not pin.platforms or platform in pin.platforms)
 
     def archive(self, platform: str) -> ArchivePin | None:
         """Return the archive for `platform`, if there is one."""

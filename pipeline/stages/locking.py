@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pipeline.compose.image import compose
 from pipeline.digest import hex_of
 from pipeline.errors import AgcError, EngineError, ErrorGroup, Location, ResolveError, UsageError
 from pipeline.graph import State, image, layout
 from pipeline.models.kinds import Agent, Base, Root, Toolchain
 from pipeline.models.load import Defined, suggest
+from pipeline.models.parts import NpmArchive
 from pipeline.platform import Platform, host_platform, parse_platform
 from pipeline.resolve.archives import pin_archives
+from pipeline.resolve.capabilities import provided
 from pipeline.resolve.debian import resolve_packages
 from pipeline.resolve.lock import (
     Locks,
@@ -23,11 +26,25 @@ from pipeline.resolve.lock import (
     system_packages,
     write_lock,
 )
-from pipeline.resolve.npm import choose
+from pipeline.resolve.npm import Candidate, Chosen, choose
 from pipeline.resolve.oci import resolve_image
-from pipeline.resolve.pins import BootstrapPin, ComponentLock, ImagePin, PackagesLock, RootLock, SystemLock, SystemPin
+from pipeline.resolve.pins import (
+    ArchivePin,
+    BootstrapPin,
+    ComponentLock,
+    ImagePin,
+    NpmPin,
+    PackagesLock,
+    RootLock,
+    SystemLock,
+    SystemPin,
+    TreePin,
+)
+from pipeline.resolve.plan import plan_images
+from pipeline.resolve.tree import Branch, resolve_tree
+from pipeline.settings import NPM_REGISTRY
 from pipeline.stages.project import Project
-from pipeline.stages.roots import archive_mirrors, make_root
+from pipeline.stages.roots import archive_mirrors, lay_roots, make_root
 from pipeline.stages.workbench import Workbench
 
 EVERYTHING = "all"
@@ -199,13 +216,48 @@ async def _packages(
     component: str, defined: Defined[Toolchain] | Defined[Agent], project: Project, bench: Workbench
 ) -> PackagesLock:
     packages = defined.model.spec.packages
-    chosen = [
-        await choose(package, bench.fetch_npm, defined.at("spec", "packages", index, "npm"))
-        for index, package in enumerate(packages)
-    ]
-    tools = await _tools(project, bench, defined.at("spec", "packages"))
-    pins = await pin_archives(chosen, tools, host_platform(), bench.solve_files, defined.at("spec", "packages"))
-    return PackagesLock(component=component, inputs=packages_inputs(packages), packages=pins)
+    location = defined.at("spec", "packages")
+    chosen: list[Chosen] = []
+    trees: dict[str, tuple[Branch, ...]] = {}
+    for index, package in enumerate(packages):
+        place = defined.at("spec", "packages", index, "npm")
+        one = await choose(package, bench.fetch_npm, place)
+        chosen.append(one)
+        if package.tree:
+            trees[package.npm] = await _tree(package, one.version, project, bench, place)
+    single = [item for one in chosen if one.npm not in trees for item in one.archives.values()]
+    wanted = {*single, *(branch.archive for tree in trees.values() for branch in tree)}
+    tools = await _tools(project, bench, location)
+    pins = await pin_archives(wanted, tools, host_platform(), bench.solve_files, location)
+    return PackagesLock(
+        component=component,
+        inputs=packages_inputs(packages),
+        packages=tuple(_npm_pin(one, trees.get(one.npm), pins) for one in chosen),
+    )
+
+
+def _npm_pin(one: Chosen, tree: tuple[Branch, ...] | None, pins: Mapping[Candidate, ArchivePin]) -> NpmPin:
+    if tree is None:
+        archives = {platform: pins[item] for platform, item in one.archives.items()}
+        return NpmPin(npm=one.npm, version=one.version, archives=archives)
+    branches = (TreePin(path=item.path, archive=pins[item.archive], platforms=item.platforms) for item in tree)
+    return NpmPin(npm=one.npm, version=one.version, tree=tuple(branches))
+
+
+async def _tree(
+    package: NpmArchive, version: str, project: Project, bench: Workbench, location: Location
+) -> tuple[Branch, ...]:
+    """Resolve a tree with the npm of the first base that has one; which decides nothing that is built."""
+    host = host_platform()
+    platforms = sorted({name for root in project.definitions.roots.values() for name in root.model.spec.platforms})
+    for base in project.definitions.bases.values():
+        if "npm" in provided(base, project.definitions, project.locks):
+            (plan,) = plan_images((base.name,), (host,), project.definitions, project.locks, "bootstrap")
+            (laid,) = await lay_roots((plan,), project.locks.roots, bench, locked=False)
+            registry = bench.settings.mirrored(NPM_REGISTRY)
+            tools = compose(laid).rootfs
+            return await resolve_tree(package, version, tools, registry, platforms, host, bench.solve_files, location)
+    raise ResolveError("no base has npm, by which trees are resolved", location=location, remedy="define one with node")
 
 
 async def _tools(project: Project, bench: Workbench, location: Location) -> State:

@@ -104,7 +104,7 @@ def _presence(
     pairs: list[str] = []
     for package in packages:
         for name, file in package.binaries.items():
-            pairs += [name, "/".join(part for part in (f"/opt/{component}", package.to, file) if part)]
+            pairs += [name, "/".join(part for part in (f"/opt/{component}", package.folder, file) if part)]
     command = ("sh", "-c", _PRESENCE, "presence", *pairs)
     return _case(composition, component, "presence", command, "", 30, Network.NONE, location)
 

@@ -12,11 +12,11 @@ import pytest
 from pipeline.digest import digest_bytes
 from pipeline.errors import ExitCode, IntegrityError, Location
 from pipeline.graph import State, layout
-from pipeline.graph.ops import Http, Run
+from pipeline.graph.ops import Copy, Files, Http, Run
 from pipeline.platform import AMD64, Platform
 from pipeline.resolve.archives import pin_archives
-from pipeline.resolve.npm import Candidate, Chosen
-from pipeline.resolve.pins import NpmPin
+from pipeline.resolve.npm import Candidate
+from pipeline.resolve.pins import ArchivePin
 
 HERE = Location("definitions/x.yaml", 7, 7)
 TOOLS = layout(digest_bytes(b"tools"))
@@ -28,52 +28,57 @@ def candidate(package: str) -> Candidate:
     return Candidate(package, f"{package}/-/{package}-1.0.0.tgz", f"sha512-{digest}")
 
 
-NODE = Chosen("node", "1.0.0", {"linux/amd64": candidate("node-x64"), "linux/arm64": candidate("node-arm64")})
-NPM = Chosen("npm", "2.0.0", {"any": candidate("npm")})
+def copies(state: State) -> list[Copy]:
+    """Return how the step puts the archives side by side."""
+    assert isinstance(state.op, Run)
+    (mount,) = state.op.mounts
+    assert isinstance(mount.source.op, Files)
+    return [action for action in mount.source.op.actions if isinstance(action, Copy)]
 
 
-def pinned(*chosen: Chosen, served: Mapping[str, bytes] | None = None) -> tuple[tuple[NpmPin, ...], State]:
+def pinned(
+    *candidates: Candidate, served: Mapping[str, bytes] | None = None, folder: str = "package"
+) -> tuple[Mapping[Candidate, ArchivePin], State]:
     """Pin with an engine that does what the step says; `served` replaces the bytes of some packages."""
     asked: list[State] = []
 
     async def solve(state: State, platform: Platform) -> Mapping[str, bytes]:
         asked.append(state)
-        assert isinstance(state.op, Run)
         lines = []
-        for mount in state.op.mounts:
-            assert isinstance(mount.source.op, Http)
-            package = mount.source.op.url.split("/")[3]
+        for copy in copies(state):
+            assert isinstance(copy.state.op, Http)
+            package = copy.state.op.url.split("/")[3]
             data = (served or {}).get(package, package.encode())
             sha512, sha256 = hashlib.sha512(data).hexdigest(), hashlib.sha256(data).hexdigest()
-            lines.append(f"{mount.target.removeprefix('/in/')} {sha512} {sha256} {len(data)}")
+            lines.append(f"{copy.path.removeprefix('/in/')} {sha512} {sha256} {len(data)} {folder}")
         return {"digests": "\n".join([*lines, ""]).encode()}
 
-    pins = anyio.run(pin_archives, chosen, TOOLS, AMD64, solve, HERE)
+    pins = anyio.run(pin_archives, candidates, TOOLS, AMD64, solve, HERE)
     return pins, asked[0]
 
 
 def test_pins_have_the_sha256_and_size_of_what_was_fetched() -> None:
-    """For each package and platform, in one step."""
-    pins, state = pinned(NODE, NPM)
+    """All of them in one step."""
+    pins, state = pinned(candidate("node-x64"), candidate("node-arm64"), candidate("npm"))
 
-    assert [(pin.npm, pin.version, sorted(pin.archives)) for pin in pins] == [
-        ("node", "1.0.0", ["linux/amd64", "linux/arm64"]),
-        ("npm", "2.0.0", ["any"]),
-    ]
-    arm = pins[0].archives["linux/arm64"]
+    arm = pins[candidate("node-arm64")]
     assert (arm.package, arm.sha256, arm.size) == ("node-arm64", digest_bytes(b"node-arm64"), 10)
-    assert isinstance(state.op, Run)
-    assert len(state.op.mounts) == 3
+    assert len(copies(state)) == len(pins) == 3
     assert (state.name, state.location) == ("check archives", HERE)
 
 
 def test_an_archive_that_two_packages_share_is_fetched_once() -> None:
     """As bun for two commands."""
-    pins, state = pinned(NPM, Chosen("other", "2.0.0", NPM.archives))
+    _, state = pinned(candidate("npm"), candidate("npm"))
 
-    assert isinstance(state.op, Run)
-    assert len(state.op.mounts) == 1
-    assert pins[0].archives == pins[1].archives
+    assert len(copies(state)) == 1
+
+
+def test_the_folder_inside_an_archive_is_whatever_its_author_chose() -> None:
+    """Most say `package`; DefinitelyTyped, for one, does not, and a name may have a space."""
+    pins, _ = pinned(candidate("types"), folder="node v1")
+
+    assert pins[candidate("types")].folder == "node v1"
 
 
 def test_other_bytes_than_published_are_refused() -> None:
@@ -81,7 +86,7 @@ def test_other_bytes_than_published_are_refused() -> None:
     with pytest.raises(
         IntegrityError, match=r"npm/-/npm-1\.0\.0\.tgz is not what the registry says it is: got sha512-"
     ) as caught:
-        pinned(NODE, NPM, served={"npm": b"something else"})
+        pinned(candidate("node"), candidate("npm"), served={"npm": b"something else"})
 
     assert candidate("npm").integrity in caught.value.message
     assert caught.value.exit_code is ExitCode.INTEGRITY
