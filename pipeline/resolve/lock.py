@@ -238,8 +238,8 @@ def _again(shown: str) -> str:
 
 
 def _content(lock: ComponentLock) -> dict[str, Canonical]:
-    content: dict[str, Canonical] = lock.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return content
+    content: dict[str, Canonical] = lock.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return {**content, "schema": lock.lock_schema}
 
 
 def _checksum(content: Any) -> Digest | None:

@@ -18,8 +18,8 @@ from pipeline.platform import Platform, parse_platform
 from pipeline.resolve.archives import SolveFiles
 from pipeline.resolve.npm import Candidate
 
-# $1 package.json, $2 registry. npm looks into packages that bundle others, and calls their archives remote; that nothing
-# comes from elsewhere is checked when its answer is read.
+# $1 package.json, $2 registry. npm looks into packages that bundle others, and calls their archives remote;
+# that nothing comes from elsewhere is checked when its answer is read.
 _SCRIPT = r"""
 set -eu
 export HOME=/tmp npm_config_cache=/tmp/npm-cache npm_config_update_notifier=false

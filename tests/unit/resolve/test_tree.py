@@ -64,7 +64,7 @@ def test_a_package_for_some_platforms_says_which(limits: Mapping[str, Any], plat
     ids=["other system", "not linux", "musl", "other cpu"],
 )
 def test_a_package_for_none_of_our_platforms_is_left_out(limits: Mapping[str, Any]) -> None:
-    """npm lists all that exist; nobody needs to fetch them."""
+    """All that exist are listed; nobody needs to fetch them."""
     assert read({"node_modules/a": entry("a", **limits)}) == ()
 
 
