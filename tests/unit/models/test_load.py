@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -185,6 +185,7 @@ def _commented(text: str, chance: random.Random) -> str:
     return "\n".join([*lines, "", "# the end"])
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), style=st.sampled_from([None, "'", '"']), flow=st.booleans())
 def test_comments_order_and_quotes_change_nothing(seed: int, style: str | None, flow: bool) -> None:
     """However a definition is written, the same model comes of it."""
@@ -204,6 +205,7 @@ _LINES = st.sampled_from([line for text in (AGENT, BASE, ROOT, TOOLCHAIN) for li
 _NOISE = st.one_of(st.text(), st.lists(st.one_of(_LINES, st.text(max_size=8)), max_size=20).map("\n".join))
 
 
+@settings(deadline=None)
 @given(text=_NOISE)
 def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     """Never anything but errors of our own, each with a place and in one line."""
@@ -214,6 +216,7 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
     assert all("\n" not in error.message for error in errors)
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     """Even where they are no text."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -77,6 +77,7 @@ def _leaves(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | in
     return [path]
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_any_one_changed_value_is_noticed(data: st.DataObject) -> None:
     """Whatever it is changed to."""
@@ -121,6 +122,7 @@ def test_what_is_no_lock_is_refused(text: str, message: str) -> None:
     assert caught.value.remedy == "agc lock --upgrade claude"
 
 
+@settings(deadline=None)
 @given(text=st.text())
 def test_any_text_is_a_lock_or_a_lock_error(text: str) -> None:
     """Never another failure."""

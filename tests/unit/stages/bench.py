@@ -1,0 +1,177 @@
+"""A workbench with no machine under it: an engine in memory, registries that are tables, a reporter that remembers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from pipeline.digest import hex_of
+from pipeline.engine.api import ProgressSink, StepEvent
+from pipeline.engine.record import Answer, Recorder, Request
+from pipeline.graph.ops import Http, Run
+from pipeline.models.load import Definitions
+from pipeline.platform import PLATFORMS
+from pipeline.resolve.lock import Locks
+from pipeline.resolve.pins import DebPin
+from pipeline.settings import Settings
+from pipeline.stages.project import Project
+from pipeline.stages.workbench import Workbench
+from tests.unit.compose.samples import VERSIONS, deb_pin, definitions, locks, root_digest
+
+MIRRORS = ("http://deb.debian.org/debian", "http://deb.debian.org/debian-security")
+
+
+@dataclass
+class Notes:
+    """A reporter that remembers what it was told."""
+
+    lines: list[str] = field(default_factory=list)
+    events: list[StepEvent] = field(default_factory=list)
+
+    def notify(self, text: str) -> None:
+        """Remember one line."""
+        self.lines.append(text)
+
+    @contextmanager
+    def stage(self, _: str) -> Iterator[ProgressSink]:
+        """Remember the steps of a stage."""
+        yield self.events.append
+
+
+def no_registry(request: httpx.Request) -> httpx.Response:
+    """Answer as an image registry that is not there."""
+    raise httpx.ConnectError("no route", request=request)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench(Workbench):
+    """A workbench whose npm registry is `packages` and whose image registry is `registry`."""
+
+    packages: Mapping[str, Any] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    registry: Callable[[httpx.Request], httpx.Response] = no_registry
+
+    async def fetch_npm(self, path: str) -> Any:
+        """Look the package up."""
+        self.asked.append(path)
+        return self.packages.get(path)
+
+    def http_client(self) -> httpx.AsyncClient:
+        """Return a client of the image registry."""
+        return httpx.AsyncClient(transport=httpx.MockTransport(self.registry))
+
+    @property
+    def notes(self) -> list[str]:
+        """What people were told."""
+        assert isinstance(self.reporter, Notes)
+        return self.reporter.lines
+
+    @property
+    def requests(self) -> list[Request]:
+        """What the engine was asked."""
+        assert isinstance(self.engine, Recorder)
+        return self.engine.requests
+
+
+def bench(
+    folder: Path,
+    answer: Callable[[Request], Answer] = lambda _: Answer(),
+    *,
+    packages: Mapping[str, Any] | None = None,
+    registry: Callable[[httpx.Request], httpx.Response] = no_registry,
+    roots: bool = True,
+) -> Bench:
+    """Return a workbench with its cache in `folder`; with `roots` the locked ones lie there."""
+    made = Bench(
+        Settings(cache=folder / "cache"), Recorder(answer), Notes(), packages=packages or {}, registry=registry
+    )
+    for platform in PLATFORMS if roots else ():
+        place = made.roots / hex_of(root_digest("bootstrap", platform))
+        place.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def project(folder: Path, pins: Locks | None = None, found: Definitions | None = None) -> Project:
+    """Return the small project as if it lay in `folder`."""
+    known = found or definitions()
+    return Project(folder, Settings(cache=folder / "cache"), known, locks(known) if pins is None else pins)
+
+
+def npm_registry() -> dict[str, Any]:
+    """Return a registry with every package the small project wants, at the versions its locks have."""
+    found = definitions()
+    wanted = [package for item in found.toolchains.values() for package in item.model.spec.packages]
+    wanted += [package for item in found.agents.values() for package in item.model.spec.packages]
+    registry = {}
+    for package in wanted:
+        for name in {package.npm, *(package.platforms or {}).values()}:
+            registry[name.replace("/", "%2F")] = npm_document(name, VERSIONS[package.npm])
+    return registry
+
+
+def npm_document(name: str, *versions: str) -> dict[str, Any]:
+    """Return what the registry says of a package whose archives hold their own addresses."""
+    paths = {version: f"{name}/-/{name.rpartition('/')[2]}-{version}.tgz" for version in versions}
+    dist = {
+        version: {
+            "tarball": f"https://registry.npmjs.org/{path}",
+            "integrity": "sha512-" + base64.b64encode(hashlib.sha512(path.encode()).digest()).decode(),
+        }
+        for version, path in paths.items()
+    }
+    return {
+        "dist-tags": {"latest": versions[-1]},
+        "versions": {version: {"dist": dist[version]} for version in versions},
+    }
+
+
+def archive_answer(request: Request) -> Answer | None:
+    """Answer as the step that looks into archives, where this is one."""
+    if request.state.name != "check archives" or not isinstance(request.state.op, Run):
+        return None
+    lines = []
+    for mount in request.state.op.mounts:
+        assert isinstance(mount.source.op, Http)
+        data = mount.source.op.url.removeprefix("https://registry.npmjs.org/").encode()
+        sums = hashlib.sha512(data).hexdigest(), hashlib.sha256(data).hexdigest()
+        lines.append(f"{mount.target.removeprefix('/in/')} {sums[0]} {sums[1]} {len(data)}\n")
+    return Answer(files={"digests": "".join(lines).encode()})
+
+
+def apt_answer(request: Request, versions: Mapping[str, str] | None = None) -> Answer | None:
+    """Answer as apt asked for packages, where this is that step; all are at 1.0-1 but for those in `versions`."""
+    if not request.state.name.startswith("resolve Debian packages") or not isinstance(request.state.op, Run):
+        return None
+    names = request.state.op.args[7:]
+    return Answer(files=apt_files(deb_pin(name, (versions or {}).get(name, "1.0-1")) for name in names))
+
+
+def apt_files(pins: Iterable[DebPin]) -> dict[str, bytes]:
+    """Return what the step that asks apt writes."""
+    known = tuple(pins)
+    uris = "".join(
+        f"'{MIRRORS[0]}/{pin.path}' {pin.name}.deb {pin.size} SHA256:{hex_of(pin.sha256)}\n" for pin in known
+    )
+    shown = "\n".join(
+        f"Package: {pin.name}\nVersion: {pin.version}\nArchitecture: {pin.architecture}\nFilename: {pin.path}\n"
+        f"Size: {pin.size}\nSHA256: {hex_of(pin.sha256)}\n"
+        for pin in known
+    )
+    return {"uris": uris.encode(), "shown": shown.encode()}
+
+
+def resolving(request: Request) -> Answer:
+    """Answer every question of lock resolution."""
+    return archive_answer(request) or apt_answer(request) or Answer()
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return every file below `folder`."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

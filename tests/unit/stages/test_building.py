@@ -1,0 +1,298 @@
+"""An image built with the engine in memory: tested before it is written, and reported as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from pipeline.engine.api import ArchiveExport, Compression, FilesExport, LayoutExport, RegistryExport, StepStatus
+from pipeline.engine.layout import read_manifest
+from pipeline.engine.record import Answer, Request
+from pipeline.errors import BuildError, FailedStep, SmokeError, SourceGoneError
+from pipeline.graph import walk
+from pipeline.graph.ops import Http
+from pipeline.platform import AMD64, ARM64, Platform
+from pipeline.stages.building import build_image, try_image
+from pipeline.stages.outputs import Output, OutputKind
+from pipeline.stages.report import ImageReport
+from pipeline.stages.roots import lay_roots
+from pipeline.verify.smoke import SmokeReport
+from tests.unit.compose.samples import composed, definitions, locks, plan, root_digest
+from tests.unit.stages.bench import Bench, apt_answer, bench, tree
+
+FAILING = "smoke agents/claude: claude-answers"
+
+
+def failing(request: Request) -> Answer:
+    """Answer as an engine in which one smoke test fails."""
+    if any(state.name == FAILING for state in walk(request.state)):
+        return Answer(log=("wrong version",), error=BuildError("failed", step=FailedStep(FAILING, 65)))
+    return Answer()
+
+
+def built(
+    desk: Bench,
+    output: Output,
+    *platforms: Platform,
+    tests: list[SmokeReport] | None = None,
+    compression: Compression = Compression.ZSTD,
+) -> ImageReport:
+    """Build node-bun-claude."""
+    plans = [plan(platform=platform) for platform in platforms or (AMD64,)]
+
+    async def run() -> ImageReport:
+        return await build_image(plans, output, compression, desk, [] if tests is None else tests, locked=True)
+
+    return anyio.run(run)
+
+
+def oci(folder: Path) -> Output:
+    """Return an output into a folder."""
+    return Output(OutputKind.OCI, str(folder))
+
+
+def test_an_image_is_tested_then_exported_then_adopted(tmp_path: Path) -> None:
+    """The layout has it under its name, with the config it was composed with."""
+    desk = bench(tmp_path)
+    report = built(desk, oci(tmp_path / "out"))
+    smoke, export = desk.requests
+    (entry,) = json.loads((tmp_path / "out/index.json").read_text())["manifests"]
+
+    assert smoke.exports == ()
+    assert isinstance(export.exports[0], LayoutExport)
+    assert export.exports[0].content.config == composed().config
+    assert export.exports[0].content.compression is Compression.ZSTD
+    assert export.state.digest == composed().rootfs.digest
+    assert (entry["digest"], entry["annotations"]) == (
+        report.digest,
+        {"org.opencontainers.image.ref.name": "node-bun-claude"},
+    )
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".out")] == []
+
+
+def test_a_failing_smoke_test_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    """Nothing is exported; the report is there for CI."""
+    out = tmp_path / "out"
+    built(bench(tmp_path), oci(out))
+    before = tree(out)
+    desk, tests = bench(tmp_path, failing), list[SmokeReport]()
+
+    with pytest.raises(SmokeError, match="1 of 8 smoke tests failed: agents/claude: claude-answers"):
+        built(desk, oci(out), tests=tests)
+
+    assert tree(out) == before
+    assert not any(request.exports for request in desk.requests)
+    assert [failure.name for failure in tests[0].failures] == ["claude-answers"]
+
+
+def test_a_failing_smoke_test_makes_no_folder(tmp_path: Path) -> None:
+    """Not even an empty one."""
+    with pytest.raises(SmokeError):
+        built(bench(tmp_path, failing), oci(tmp_path / "out"))
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_failing_platform_stops_all(tmp_path: Path) -> None:
+    """An index of what passed alone would look whole."""
+
+    def answer(request: Request) -> Answer:
+        return failing(request) if request.platform == ARM64 else Answer()
+
+    tests: list[SmokeReport] = []
+    with pytest.raises(SmokeError, match="on linux/arm64"):
+        built(bench(tmp_path, answer), oci(tmp_path / "out"), AMD64, ARM64, tests=tests)
+
+    assert [bool(report) for report in tests] == [True, False]
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_export_that_fails_leaves_the_old_image(tmp_path: Path) -> None:
+    """And nothing half-written beside it."""
+    out = tmp_path / "out"
+    built(bench(tmp_path), oci(out))
+    before = tree(out)
+
+    def answer(request: Request) -> Answer:
+        return Answer(error=BuildError("disk")) if request.exports else Answer()
+
+    with pytest.raises(BuildError, match="disk"):
+        built(bench(tmp_path, answer), oci(out))
+
+    assert tree(out) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "cache"}
+
+
+def test_layers_are_reported_with_their_components(tmp_path: Path) -> None:
+    """Lowest first, with digest and size of what was written."""
+    report = built(bench(tmp_path), oci(tmp_path / "out"))
+    (platform,) = report.platforms
+    blobs = read_manifest(tmp_path / "out", platform.digest).layers
+
+    assert [layer.component for layer in platform.layers] == [layer.component for layer in composed().layers]
+    assert [(layer.digest, layer.size) for layer in platform.layers] == [(blob.digest, blob.size) for blob in blobs]
+
+
+def test_layers_are_cached_the_second_time(tmp_path: Path) -> None:
+    """A root is so from the start, unless it was bootstrapped for this build."""
+    desk = bench(tmp_path)
+    first, second = (built(desk, oci(tmp_path / "out")).platforms[0].layers for _ in range(2))
+    fresh = bench(tmp_path)
+    fresh.made.add(root_digest("bootstrap", AMD64))
+    third = built(fresh, oci(tmp_path / "out")).platforms[0].layers
+
+    assert [layer.cached for layer in first] == [True, False, False, False, False]
+    assert [layer.cached for layer in second] == [True] * 5
+    assert third[0].cached is False
+
+
+def test_the_same_build_has_the_same_digest(tmp_path: Path) -> None:
+    """Into whatever folder."""
+    one, other = (built(bench(tmp_path / name), oci(tmp_path / name / "out")).digest for name in ("a", "b"))
+
+    assert one == other
+
+
+def test_several_platforms_are_one_index(tmp_path: Path) -> None:
+    """With a graph digest of its own over both."""
+    report = built(bench(tmp_path), oci(tmp_path / "out"), AMD64, ARM64)
+    index = json.loads((tmp_path / "out/blobs/sha256" / report.digest.partition(":")[2]).read_text())
+
+    assert [entry["platform"]["architecture"] for entry in index["manifests"]] == ["amd64", "arm64"]
+    assert [entry["digest"] for entry in index["manifests"]] == [platform.digest for platform in report.platforms]
+    assert report.graph_digest not in {platform.graph_digest for platform in report.platforms}
+
+
+def test_the_report_has_the_keys_others_rely_on(tmp_path: Path) -> None:
+    """Those of the command-line contract, and two for people."""
+    document = built(bench(tmp_path), oci(tmp_path / "out")).as_json()
+    (platform,) = document["platforms"]
+
+    assert set(document) - {"outputs", "command"} == {"name", "digest", "graphDigest", "platforms", "smoke", "seconds"}
+    assert set(platform) == {"platform", "digest", "graphDigest", "layers"}
+    assert {frozenset(layer) for layer in platform["layers"]} == {frozenset({"component", "digest", "size", "cached"})}
+    assert document["smoke"] == {"passed": 8, "failed": 0}
+    assert document["graphDigest"] == platform["graphDigest"] == composed().graph_digest
+    assert {"build", "export", "deliver"} <= set(document["seconds"])
+    assert json.loads(json.dumps(document)) == document
+
+
+def test_an_image_without_output_is_kept_in_the_cache(tmp_path: Path) -> None:
+    """So that its layers can be reported."""
+    desk = bench(tmp_path)
+    report = built(desk, Output(OutputKind.NONE))
+
+    assert (desk.settings.cache / "images/index.json").is_file()
+    assert (report.outputs, report.command) == ((), "")
+
+
+@pytest.mark.parametrize(("registry", "insecure"), [("localhost:5000/agents", True), ("ghcr.io/me", False)])
+def test_a_push_goes_to_the_registry_after_everything_else(tmp_path: Path, registry: str, insecure: bool) -> None:
+    """Without TLS on loopback alone."""
+    desk = bench(tmp_path)
+    report = built(desk, Output(OutputKind.PUSH, registry), compression=Compression.GZIP)
+    (export,) = desk.requests[-1].exports
+
+    assert isinstance(export, RegistryExport)
+    assert (export.insecure, export.content.compression) == (insecure, Compression.GZIP)
+    assert export.ref.startswith(f"{registry}/node-bun-claude")
+    assert any(export.ref in line for line in report.outputs)
+    assert not any(isinstance(item, ArchiveExport) for request in desk.requests for item in request.exports)
+
+
+def test_steps_are_told_while_it_builds(tmp_path: Path) -> None:
+    """To whoever shows progress."""
+    desk = bench(tmp_path)
+    built(desk, oci(tmp_path / "out"))
+    events = desk.reporter.events  # type: ignore[attr-defined]
+
+    assert {"agents/claude", FAILING, "node-bun-claude"} <= {event.name for event in events}
+    assert StepStatus.FAILED not in {event.status for event in events}
+
+
+GONE = "http://deb.debian.org/debian/pool/main/t/tini/tini_1.0-1_amd64.deb"
+
+
+def without(url: str, versions: dict[str, str] | None = None) -> Callable[[Request], Answer]:
+    """Answer as an engine for which `url` is no longer there; apt then knows `versions`."""
+
+    def answer(request: Request) -> Answer:
+        if asked := apt_answer(request, versions):
+            return asked
+        wanted = {state.op.url for state in walk(request.state) if isinstance(state.op, Http)}
+        return Answer(error=SourceGoneError(url)) if url in wanted else Answer()
+
+    return answer
+
+
+def tried(desk: Bench, *, locked: bool = False) -> dict[str, str]:
+    """Build and test an image, and return the versions of the packages it got."""
+
+    async def run() -> dict[str, str]:
+        laid = await lay_roots([plan()], locks(definitions()).roots, desk, locked=locked)
+        done = await try_image(laid[0], desk, locked=locked)
+        assert done.smoke
+        return {pin.name: pin.version for pin in done.composition.plan.system.packages}
+
+    return anyio.run(run)
+
+
+def test_a_package_that_left_the_archive_is_resolved_again(tmp_path: Path) -> None:
+    """For this build, with a warning that says what moved."""
+    desk = bench(tmp_path, without(GONE, {"tini": "1.0-2"}))
+
+    assert tried(desk) == {"git": "1.0-1", "libatomic1": "1.0-1", "tini": "1.0-2"}
+    assert desk.notes == [
+        (
+            "warning: base node-bun (tini_1.0-1_amd64.deb) is not what is locked, for this machine's builds alone; "
+            "the archive has moved: tini 1.0-1 → 1.0-2. Refresh with: agc lock"
+        )
+    ]
+    assert isinstance(desk.requests[1].exports[0], FilesExport)
+
+
+def test_what_was_resolved_again_is_remembered(tmp_path: Path) -> None:
+    """The next build on this machine asks apt no more, and says so again."""
+    tried(bench(tmp_path, without(GONE, {"tini": "1.0-2"})))
+    desk = bench(tmp_path, without(GONE))
+
+    assert tried(desk)["tini"] == "1.0-2"
+    assert [request.state.name for request in desk.requests] == ["smoke tests"]
+    assert "tini 1.0-1 → 1.0-2" in desk.notes[0]
+
+
+def test_a_locked_build_takes_nothing_but_what_is_locked(tmp_path: Path) -> None:
+    """Neither resolved again nor remembered."""
+    tried(bench(tmp_path, without(GONE, {"tini": "1.0-2"})))
+    desk = bench(tmp_path, without(GONE, {"tini": "1.0-2"}))
+
+    with pytest.raises(SourceGoneError):
+        tried(desk, locked=True)
+
+    assert len(desk.requests) == 1
+    assert desk.notes == []
+
+
+def test_an_npm_archive_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    """The registry keeps every version; this is no archive that moved on."""
+    url = "https://registry.npmjs.org/npm/-/npm-12.2.0.tgz"
+    desk = bench(tmp_path, without(url))
+
+    with pytest.raises(SourceGoneError, match="npm-12"):
+        tried(desk)
+
+    assert len(desk.requests) == 1
+
+
+def test_an_archive_that_keeps_losing_packages_is_given_up(tmp_path: Path) -> None:
+    """After a few rounds."""
+    desk = bench(tmp_path, without(GONE))
+
+    with pytest.raises(SourceGoneError):
+        tried(desk)
+
+    assert 2 <= len(desk.requests) <= 8
