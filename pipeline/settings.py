@@ -28,6 +28,7 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import DefinitionError, ErrorGroup, Location, UsageError
+from pipeline.mirrors import mirrored
 
 SYSTEM_CA_BUNDLES = (
     Path("/etc/ssl/certs/ca-certificates.crt"),
@@ -107,10 +108,7 @@ class Settings(_Part):
 
     def mirrored(self, url: str) -> str:
         """Return `url` with the longest matching mirror prefix replaced."""
-        for prefix in sorted(self.mirrors, key=len, reverse=True):
-            if url.startswith(prefix):
-                return self.mirrors[prefix] + url.removeprefix(prefix)
-        return url
+        return mirrored(url, self.mirrors.items())
 
 
 def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:

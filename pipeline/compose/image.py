@@ -11,8 +11,8 @@ from pipeline.compose.layers import Layer, packages_layer, root_layer, system_la
 from pipeline.digest import Digest, canonical_json, digest_json
 from pipeline.errors import Location
 from pipeline.graph import State, stack
+from pipeline.models.defined import Defined
 from pipeline.models.kinds import Agent, Toolchain
-from pipeline.models.load import Defined
 from pipeline.resolve.plan import ImagePlan
 
 

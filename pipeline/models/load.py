@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
 from pipeline.errors import AgcError, DefinitionError, ErrorGroup, Location, UsageError
-from pipeline.models.document import Document, KeyPath, Places, read_document
+from pipeline.models.clashes import clashes
+from pipeline.models.defined import Defined, Definitions, Kind
+from pipeline.models.document import Document, KeyPath, read_document
 from pipeline.models.kinds import API_VERSION, KINDS, Agent, Base, CommonTools, Definition, Root, Toolchain
 from pipeline.models.values import EXAMPLES, without_credentials
-
-Kind = TypeVar("Kind", bound=Definition)
 
 # pydantic's words are Python's; a person who writes YAML knows lists and mappings.
 _EXPECTED: Mapping[str, str] = MappingProxyType(
@@ -33,34 +32,6 @@ _EXPECTED: Mapping[str, str] = MappingProxyType(
         "tuple_type": "a list",
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Defined(Generic[Kind]):
-    """A definition and where in its file everything stands."""
-
-    model: Kind
-    places: Places = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """The definition's name."""
-        return self.model.metadata.name
-
-    def at(self, *path: str | int) -> Location:
-        """Return the place of a key of this definition, for messages."""
-        return self.places.locate(path)
-
-
-@dataclass(frozen=True, slots=True)
-class Definitions:
-    """All definitions of a project by kind and name."""
-
-    roots: Mapping[str, Defined[Root]]
-    toolchains: Mapping[str, Defined[Toolchain]]
-    common_tools: Mapping[str, Defined[CommonTools]]
-    bases: Mapping[str, Defined[Base]]
-    agents: Mapping[str, Defined[Agent]]
 
 
 def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
@@ -89,6 +60,8 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
     )
     # What refers to a definition that cannot be used is not wrong itself.
     errors.extend(error for name, error in _broken_references(definitions) if name not in unusable)
+    if not errors:
+        errors.extend(clashes(definitions))
     if errors:
         raise ErrorGroup(tuple(sorted(errors, key=_order)))
     return definitions

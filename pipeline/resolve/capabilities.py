@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 import nodesemver
 
 from pipeline.errors import DefinitionError
+from pipeline.models.defined import Defined, Definitions
 from pipeline.models.kinds import Agent, Base
-from pipeline.models.load import Defined, Definitions
 from pipeline.resolve.lock import Locks, system_packages
 
 

@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from pipeline.digest import Canonical, Digest, digest_json
 from pipeline.errors import AgcError, ErrorGroup, Location, LockError
 from pipeline.files import write_text
+from pipeline.models.defined import Defined, Definitions
 from pipeline.models.kinds import BaseSpec, RootSpec
-from pipeline.models.load import Defined, Definitions
 from pipeline.models.parts import NpmArchive
 from pipeline.resolve.pins import ComponentLock, PackagesLock, RootLock, SystemLock
 

@@ -8,8 +8,9 @@ from typing import Literal
 
 from pipeline.digest import Digest
 from pipeline.errors import LockError, UsageError
+from pipeline.models.defined import Defined, Definitions
 from pipeline.models.kinds import Agent, Base, CommonTools, Root, Toolchain
-from pipeline.models.load import Defined, Definitions, suggest
+from pipeline.models.load import suggest
 from pipeline.platform import Platform
 from pipeline.resolve.capabilities import check_fit, fits
 from pipeline.resolve.lock import Locks

@@ -10,8 +10,9 @@ from pipeline.compose.image import compose
 from pipeline.digest import hex_of
 from pipeline.errors import AgcError, EngineError, ErrorGroup, Location, ResolveError, UsageError
 from pipeline.graph import State, image, layout
+from pipeline.models.defined import Defined
 from pipeline.models.kinds import Agent, Base, Root, Toolchain
-from pipeline.models.load import Defined, suggest
+from pipeline.models.load import suggest
 from pipeline.models.parts import NpmArchive
 from pipeline.platform import Platform, host_platform, parse_platform
 from pipeline.resolve.archives import pin_archives

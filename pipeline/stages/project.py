@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import AgcError, UsageError
-from pipeline.models.load import Definitions, load_definitions
+from pipeline.models.defined import Definitions
+from pipeline.models.load import load_definitions
 from pipeline.platform import Platform
 from pipeline.resolve.lock import Locks, read_locks, require
 from pipeline.resolve.plan import ImagePlan, image_names, plan_images

@@ -20,8 +20,8 @@ from pipeline.engine.bootstrap import BootstrapRequest, bootstrap
 from pipeline.errors import EngineError, LockError
 from pipeline.files import write_text
 from pipeline.graph import State, image, layout
+from pipeline.models.defined import Defined
 from pipeline.models.kinds import Root, RootSpec
-from pipeline.models.load import Defined
 from pipeline.platform import Platform, host_platform
 from pipeline.resolve.debian import resolve_packages
 from pipeline.resolve.pins import BootstrapPin, DebPin, RootLock, SystemPin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from junitparser import Failure, JUnitXml, Properties, Property, TestCase, TestS
 
 from pipeline.files import write_bytes
 from pipeline.verify.smoke import SmokeReport
+
+# What XML 1.0 cannot hold, not even escaped (section 2.2): colours and cursors of terminals, above all.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def write_junit(reports: Iterable[SmokeReport], path: Path) -> None:
@@ -20,9 +24,9 @@ def write_junit(reports: Iterable[SmokeReport], path: Path) -> None:
         for result in report.results:
             case = TestCase(result.name, classname=f"{report.image}.{result.component}", time=result.seconds)
             if result.output:
-                case.system_out = "\n".join(result.output)
+                case.system_out = _NOT_XML.sub("", "\n".join(result.output))
             if not result.passed:
-                words = result.output[-1] if result.output else "failed"
+                words = _NOT_XML.sub("", result.output[-1]) if result.output else "failed"
                 case.result = [Failure(words, "SmokeFailure")]
             suite.add_testcase(case)
         properties = Properties()

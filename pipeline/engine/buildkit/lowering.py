@@ -30,6 +30,7 @@ from pipeline.graph.ops import (
     Write,
 )
 from pipeline.graph.state import State, scratch, walk
+from pipeline.mirrors import mirrored
 from pipeline.platform import Platform
 
 CA_SECRET = "agc-ca"  # noqa: S105  # the name of a secret, not its value
@@ -51,10 +52,7 @@ class Wiring:
 
     def mirrored(self, url: str) -> str:
         """Return `url` with the longest matching prefix replaced."""
-        for prefix, mirror in sorted(self.mirrors, key=lambda pair: -len(pair[0])):
-            if url.startswith(prefix):
-                return mirror + url.removeprefix(prefix)
-        return url
+        return mirrored(url, self.mirrors)
 
 
 @dataclass(frozen=True, slots=True)

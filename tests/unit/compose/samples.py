@@ -8,7 +8,8 @@ from typing import Literal
 
 from pipeline.compose.image import Composition, compose
 from pipeline.digest import Digest, digest_bytes
-from pipeline.models.load import Definitions, load_definitions
+from pipeline.models.defined import Definitions
+from pipeline.models.load import load_definitions
 from pipeline.models.parts import NpmArchive
 from pipeline.platform import AMD64, ARM64, Platform
 from pipeline.resolve.lock import Locks, packages_inputs, root_inputs, system_inputs, system_packages

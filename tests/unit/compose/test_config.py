@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline.compose.config import GRAPH_LABEL, environment
+from pipeline.models.defined import Defined
 from pipeline.models.kinds import Agent
-from pipeline.models.load import Defined
 from pipeline.platform import ARM64
 from pipeline.resolve.plan import ImagePlan
 from tests.unit.compose.samples import composed, definitions, locks, plan

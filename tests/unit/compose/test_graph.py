@@ -15,7 +15,8 @@ from pipeline.digest import Digest, digest_bytes
 from pipeline.errors import LockError
 from pipeline.graph import Copy, Mkdir, Network, State, Symlink, Write, walk
 from pipeline.graph.ops import Files, Http, Image, Layout, Run
-from pipeline.models.load import Definitions, load_definitions
+from pipeline.models.defined import Definitions
+from pipeline.models.load import load_definitions
 from pipeline.platform import AMD64, ARM64, PLATFORMS, Platform
 from pipeline.resolve.lock import Locks
 from pipeline.verify.cases import smoke_cases

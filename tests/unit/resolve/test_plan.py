@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import DefinitionError, LockError, UsageError
+from pipeline.models.defined import Defined, Definitions
 from pipeline.models.kinds import Agent
-from pipeline.models.load import Defined, Definitions
 from pipeline.platform import AMD64, ARM64, Platform
 from pipeline.resolve.capabilities import check_fit, fits, provided
 from pipeline.resolve.lock import Locks

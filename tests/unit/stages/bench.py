@@ -15,8 +15,8 @@ import httpx
 from pipeline.digest import hex_of
 from pipeline.engine.api import ProgressSink, StepEvent
 from pipeline.engine.record import Answer, Recorder, Request
-from pipeline.graph.ops import Http, Run
-from pipeline.models.load import Definitions
+from pipeline.graph.ops import Copy, Files, Http, Run
+from pipeline.models.defined import Definitions
 from pipeline.platform import PLATFORMS
 from pipeline.resolve.lock import Locks
 from pipeline.resolve.pins import DebPin
@@ -137,11 +137,14 @@ def archive_answer(request: Request) -> Answer | None:
     if request.state.name != "check archives" or not isinstance(request.state.op, Run):
         return None
     lines = []
-    for mount in request.state.op.mounts:
-        assert isinstance(mount.source.op, Http)
-        data = mount.source.op.url.removeprefix("https://registry.npmjs.org/").encode()
+    (mount,) = request.state.op.mounts
+    assert isinstance(mount.source.op, Files)
+    for copy in mount.source.op.actions:
+        assert isinstance(copy, Copy)
+        assert isinstance(copy.state.op, Http)
+        data = copy.state.op.url.removeprefix("https://registry.npmjs.org/").encode()
         sums = hashlib.sha512(data).hexdigest(), hashlib.sha256(data).hexdigest()
-        lines.append(f"{mount.target.removeprefix('/in/')} {sums[0]} {sums[1]} {len(data)}\n")
+        lines.append(f"{copy.path.removeprefix('/in/')} {sums[0]} {sums[1]} {len(data)} package\n")
     return Answer(files={"digests": "".join(lines).encode()})
 
 

@@ -1,0 +1,41 @@
+"""Definitions as they are used: checked models that know where each of their keys was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pipeline.errors import Location
+from pipeline.models.document import Places
+from pipeline.models.kinds import Agent, Base, CommonTools, Definition, Root, Toolchain
+
+Kind = TypeVar("Kind", bound=Definition)
+
+
+@dataclass(frozen=True, slots=True)
+class Defined(Generic[Kind]):
+    """A definition and where in its file everything stands."""
+
+    model: Kind
+    places: Places = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The definition's name."""
+        return self.model.metadata.name
+
+    def at(self, *path: str | int) -> Location:
+        """Return the place of a key of this definition, for messages."""
+        return self.places.locate(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """All definitions of a project by kind and name."""
+
+    roots: Mapping[str, Defined[Root]]
+    toolchains: Mapping[str, Defined[Toolchain]]
+    common_tools: Mapping[str, Defined[CommonTools]]
+    bases: Mapping[str, Defined[Base]]
+    agents: Mapping[str, Defined[Agent]]
