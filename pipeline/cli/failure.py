@@ -111,7 +111,8 @@ def _excerpt(where: Location, project: Path) -> Iterator[Line]:
 def _read(where: Location, project: Path, start: int) -> list[str]:
     if not where.line:
         return []
-    for file in (Path(where.file), project / where.file):
+    # A place in the project is relative to it; another may be relative to the folder the program was called in.
+    for file in (project / where.file, Path(where.file)):
         try:
             with file.open(encoding="utf-8", errors="replace") as handle:
                 return [text.rstrip("\n") for text in islice(handle, start - 1, where.line + _LINES_AFTER)]

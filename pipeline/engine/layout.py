@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 TAR_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 REF_NAME = "org.opencontainers.image.ref.name"
+_DAY = 24 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +119,13 @@ def _write_image(layout: Path, name: str, config: Mapping[str, Any], layers: tup
 def staged(layout: Path) -> Iterator[Path]:
     """Yield an empty layout next to `layout` that already has its blobs, as hard links; it is removed at the end.
 
-    Raises OutputError where the folder cannot be made.
+    What a killed process left a day ago or more is removed too. Raises OutputError where the folder cannot be made.
     """
     try:
         layout.parent.mkdir(parents=True, exist_ok=True)
+        for left in layout.parent.glob(f".{layout.name}-*"):
+            if left.is_dir() and time.time() - left.stat().st_mtime > _DAY:
+                shutil.rmtree(left, ignore_errors=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{layout.name}-", dir=layout.parent))
     except OSError as error:
         raise OutputError(f"{layout.parent}: {error.strerror}", remedy="choose another --output folder") from error

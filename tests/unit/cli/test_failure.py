@@ -146,3 +146,19 @@ def test_group_of_one_is_that_one(project: Path) -> None:
     """A single failure is shown as itself, however it was wrapped."""
     assert as_json(ErrorGroup((unknown_key(),))) == as_json(unknown_key())
     assert shown(ErrorGroup((unknown_key(),)), project) == shown(unknown_key(), project)
+
+
+def test_the_excerpt_is_from_the_project_and_not_from_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `-C`, a file of the same name lies in the current folder too."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, text in ((here, "wrong\n"), (there, "right\n")):
+        folder.mkdir()
+        (folder / "a.yaml").write_text(text)
+    monkeypatch.chdir(here)
+
+    text = shown(DefinitionError("unknown key", location=Location("a.yaml", 1, 1)), there)
+
+    assert "right" in text
+    assert "wrong" not in text

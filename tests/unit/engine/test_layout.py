@@ -229,3 +229,19 @@ def test_files_are_readable_whatever_the_umask(tmp_path: Path) -> None:
         os.umask(old)
 
     assert blob_path(tmp_path / "out", digest).stat().st_mode & 0o777 == 0o644
+
+
+def test_what_a_killed_process_left_goes_after_a_day(tmp_path: Path) -> None:
+    """Younger leftovers may be somebody's work; other folders are nobody's business."""
+    old, young, other = (tmp_path / name for name in (".out-old", ".out-young", ".other-old"))
+    for folder in (old, young, other):
+        folder.mkdir()
+    for folder in (old, other):
+        os.utime(folder, (0, 0))
+
+    with staged(tmp_path / "out"):
+        pass
+
+    assert not old.exists()
+    assert young.exists()
+    assert other.exists()
