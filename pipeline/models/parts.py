@@ -103,18 +103,21 @@ class SmokeTest(Model):
     network: Literal["none", "host"] = "none"
     """What it may reach. A test that needs the network is not repeatable; prefer none."""
     depth: Literal["presence", "answer", "work"] = "answer"
-    """`presence`: it is there; `answer`: it runs; `work`: the agent does its work, against a mock of its model."""
+    """`presence`: it is there; `answer`: it runs; `work`: the agent does its work, beside a mock of its model's API.
+
+    In a work test, `{mock}` in `run`, `env` and `files` is the address of the mock.
+    """
     env: Environment = Field(default_factory=empty_environment)
-    """Environment variables beside the image's; in a work test `{mock}` is the address of the mock."""
-    files: FrozenMap[OwnedPath, Text] = Field(default_factory=dict)
-    """Files to put in place before, with their text; only in a work test, and `{mock}` is as in `env`."""
+    """Environment variables beside the image's."""
+    files: FrozenMap[OwnedPath, Text] = Field(default_factory=empty_environment)
+    """Files the image's user puts in place before, with their text; only in a work test."""
     expect_file: ExpectedFile | None = None
     """The file that a work test has the agent write."""
 
     @model_validator(mode="after")
     def _works_beside_a_mock(self) -> SmokeTest:
         if (self.depth == "work") != (self.expect_file is not None):
-            raise ValueError("`depth: work` and `expectFile` go together: the mock has the agent write that file")
+            raise ValueError("`depth: work` and `expectFile` go together: the agent is to write it")
         if self.depth == "work" and self.network != "none":
             raise ValueError("a work test has no network; the mock is all it may reach")
         if self.depth != "work" and self.files:

@@ -28,7 +28,6 @@ MOCK_URL = f"http://127.0.0.1:{MOCK_PORT}"
 _TOOLS = "/run/agc-mock"
 _PROGRAM = "/run/agc-mock-program"
 _SOURCES = Path(__file__).parent / "mock"
-_LOADERS = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch64.so.1"}
 
 # $1 tools, $2 program, $3 the libraries' folder, $4 the loader in it, $5 port, $6 file, $7 content, $8 whether the mock
 # calls tools, $9 number of (path, text) pairs of files that follow; then the command.
@@ -67,11 +66,11 @@ def work_command(test: SmokeTest, plan: ImagePlan, *, calls_tools: bool = True) 
     """Return the command that runs `test` beside the mock; without `calls_tools` it cannot pass."""
     if test.expect_file is None:
         raise ValueError(f"{test.name} expects no file")
-    machine = plan.platform.machine
+    platform = plan.platform
     files = [part for path, text in test.files.items() for part in (path, filled(text))]
     return (
         *("sh", "-c", _WORK, "work", _TOOLS, _PROGRAM),
-        *(f"{_TOOLS}/usr/lib/{machine}-linux-gnu", _LOADERS[machine], str(MOCK_PORT)),
+        *(f"{_TOOLS}/usr/lib/{platform.machine}-linux-gnu", platform.loader, str(MOCK_PORT)),
         *(f"{plan.base.model.spec.workspace}/{test.expect_file.path}", test.expect_file.content),
         *("1" if calls_tools else "0", str(len(test.files)), *files),
         *(filled(argument) for argument in test.run),

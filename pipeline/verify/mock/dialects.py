@@ -113,15 +113,14 @@ def _responses_item(answer: Call | str) -> Document:
 
 def _responses_events(answer: Call | str) -> Iterable[Event]:
     item = _responses_item(answer)
-    empty = {"arguments": ""} if isinstance(answer, Call) else {"content": []}
-    for number, event in enumerate(
-        (
-            {"type": "response.created", "response": _response([], "in_progress")},
-            {"type": "response.output_item.added", "output_index": 0, "item": {**item, **empty}},
-            {"type": "response.output_item.done", "output_index": 0, "item": item},
-            {"type": "response.completed", "response": _response([item], "completed")},
-        )
-    ):
+    empty: Document = {"arguments": ""} if isinstance(answer, Call) else {"content": []}
+    events: tuple[Document, ...] = (
+        {"type": "response.created", "response": _response([], "in_progress")},
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, **empty}},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": _response([item], "completed")},
+    )
+    for number, event in enumerate(events):
         yield str(event["type"]), {**event, "sequence_number": number}
 
 
