@@ -97,7 +97,10 @@ class SmokeTest(Model):
     run: Annotated[tuple[Text, ...], Field(min_length=1)]
     """The command and its arguments; no shell unless you name one."""
     contains: Text = ""
-    """Text its output must contain; `{version}` stands for the locked version."""
+    """Text its output must contain; `{version}` stands for the locked version.
+
+    In a work test it is the mock's last words where nothing else is given.
+    """
     timeout: Seconds = 60
     """Seconds after which it has failed."""
     network: Literal["none", "host"] = "none"

@@ -12,7 +12,8 @@ from pipeline.compose.image import Composition
 from pipeline.errors import Location
 from pipeline.graph import Mount, Network, State
 from pipeline.models.parts import NpmArchive, SmokeTest
-from pipeline.verify.work import work_command, work_environment, work_expects, work_mounts
+from pipeline.verify.mock.turns import LAST_WORDS
+from pipeline.verify.work import work_command, work_environment, work_mounts
 
 Depth = Literal["presence", "answer", "work"]
 
@@ -99,23 +100,15 @@ def _declared(
     composition: Composition, component: str, tests: Sequence[SmokeTest], version: str, location: Location
 ) -> Iterator[SmokeCase]:
     for test in tests:
-        if test.depth == "work":
-            yield _work(composition, component, test, location)
-            continue
         network = Network.HOST if test.network == "host" else Network.NONE
         expected = test.contains.replace("{version}", version)
-        case = _case(composition, component, test.name, test.run, expected, test.timeout, location, network, test.env)
+        command, env = test.run, test.env
+        mounts: tuple[Mount, ...] = ()
+        if test.depth == "work":
+            plan, expected = composition.plan, expected or LAST_WORDS
+            command, env, mounts = work_command(test, plan), work_environment(test), work_mounts(plan)
+        case = _case(composition, component, test.name, command, expected, test.timeout, location, network, env, mounts)
         yield replace(case, depth=test.depth)
-
-
-def _work(composition: Composition, component: str, test: SmokeTest, location: Location) -> SmokeCase:
-    plan = composition.plan
-    case = _case(
-        *(composition, component, test.name, work_command(test, plan), work_expects(test), test.timeout, location),
-        env=work_environment(test),
-        mounts=work_mounts(plan),
-    )
-    return replace(case, depth="work")
 
 
 def _presence(
