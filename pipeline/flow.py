@@ -17,7 +17,9 @@ from pipeline.compose.image import compose
 from pipeline.engine.api import Compression
 from pipeline.platform import Platform
 from pipeline.resolve.lock import require
+from pipeline.resolve.plan import ImagePlan
 from pipeline.stages.building import build_image, try_image
+from pipeline.stages.crowd import for_each
 from pipeline.stages.outputs import Output, check_output
 from pipeline.stages.project import Project, load_project
 from pipeline.stages.report import ImageReport, PlannedImage, planned_images
@@ -68,9 +70,9 @@ async def build(
     compression: Compression = Compression.ZSTD,
     junit: Path | None = None,
 ) -> tuple[ImageReport, ...]:
-    """Build, test and deliver images, one after the other; a failing one stops before it is written.
+    """Build, test and deliver images side by side; one that fails is not written, and stops no other.
 
-    `junit` is where the results of all smoke tests go, also of those that failed.
+    `junit` is where the results of all smoke tests go, also of those that failed. Raises ErrorGroup with every failure.
     """
     started = time.monotonic()
     plans = project.plan(tuple(names), platforms)
@@ -79,17 +81,18 @@ async def build(
     bench = await _bench(project, reporter)
     plans = await lay_roots(plans, project.locks.roots, bench, locked=locked)
     ready = time.monotonic()
-    reports = []
     tests: list[SmokeReport] = []
-    for name in dict.fromkeys(plan.name for plan in plans):
+
+    async def one(name: str) -> ImageReport:
         own = [plan for plan in plans if plan.name == name]
-        try:
-            report = await build_image(own, output, compression, bench, tests, locked=locked)
-        finally:
-            _write_junit(tests, junit)
+        report = await build_image(own, output, compression, bench, tests, locked=locked)
         stages = {"plan": planned - started, "engine and root": ready - planned, **report.seconds}
-        reports.append(replace(report, seconds={**stages, "total": time.monotonic() - started}))
-    return tuple(reports)
+        return replace(report, seconds={**stages, "total": time.monotonic() - started})
+
+    try:
+        return await for_each(tuple(dict.fromkeys(plan.name for plan in plans)), one, str)
+    finally:
+        _write_junit(tests, junit)
 
 
 async def smoke(
@@ -105,7 +108,11 @@ async def smoke(
     plans = project.plan(tuple(names), platforms)
     bench = await _bench(project, reporter)
     laid = await lay_roots(plans, project.locks.roots, bench, locked=locked)
-    reports = tuple([(await try_image(item, bench, locked=locked)).smoke for item in laid])
+
+    async def one(plan: ImagePlan) -> SmokeReport:
+        return (await try_image(plan, bench, locked=locked)).smoke
+
+    reports = await for_each(laid, one, lambda plan: f"{plan.name} on {plan.platform}")
     _write_junit(reports, junit)
     return reports
 

@@ -15,7 +15,13 @@ from pipeline.settings import Settings, load_settings
 if TYPE_CHECKING:
     from pipeline.engine.buildkit.daemon import DaemonStatus
 
-command = typer.Typer(help="Show, start, stop or prune the build engine.", no_args_is_help=True)
+command = typer.Typer(help="Show, start, stop or prune the build engine.", invoke_without_command=True)
+
+
+@command.callback()
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @command.command()

@@ -10,7 +10,7 @@ from pipeline.cli.app import complete_image
 from pipeline.platform import Platform, host_platform, parse_platform
 
 ImageNames = Annotated[
-    list[str] | None, typer.Argument(metavar="IMAGE...", autocompletion=complete_image, show_default=False)
+    list[str] | None, typer.Argument(metavar="IMAGE", autocompletion=complete_image, show_default=False)
 ]
 PlatformNames = Annotated[
     str | None,

@@ -79,8 +79,9 @@ async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool) -> Teste
                 report = await run_smoke(
                     plan.name, smoke_cases(composition), bench.engine, plan.platform, bench.layouts, seen
                 )
-            except SourceGoneError as error:
-                if locked or error.url.startswith(NPM_REGISTRY):
+            except BuildError as error:
+                _name_component(error, plan)
+                if locked or not isinstance(error, SourceGoneError) or error.url.startswith(NPM_REGISTRY):
                     raise
                 gone = error
             else:
@@ -156,6 +157,14 @@ async def build_image(
         outputs,
         run_command(output, name, digest, secrets),
     )
+
+
+def _name_component(error: BuildError, plan: ImagePlan) -> None:
+    """Put the name of the component that asked for what failed into the remedy: an engine knows only the place."""
+    agent = (plan.agent[0],) if plan.agent else ()
+    for defined in (plan.base, *(toolchain for toolchain, _ in plan.toolchains), *agent):
+        if error.location and defined.at().file == error.location.file:
+            error.remedy = error.remedy.replace("--upgrade NAME", f"--upgrade {defined.name}")
 
 
 def _content(composition: Composition, compression: Compression) -> ImageContent:

@@ -86,7 +86,8 @@ async def update_locks(project: Project, upgrade: Iterable[str], bench: Workbenc
             continue
         before = {known.component: known for known in locks.all()}.get(component)
         locks = locks.with_lock(lock)
-        if write_lock(lock, project.lock_folder) and before != lock:
+        # What is as it was stays where it was: a project need not keep a copy of a pin this package ships.
+        if before != lock and write_lock(lock, project.lock_folder):
             changes.append(LockChange(component, _describe(before), _describe(lock)))
     if errors:
         raise errors[0] if len(errors) == 1 else ErrorGroup(tuple(errors))

@@ -1,17 +1,13 @@
-"""What the tests of the command line share: a way to capture output, and golden files."""
+"""What the tests of the command line share: a way to capture output."""
 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from pipeline.cli.output import Output
-
-GOLDEN = Path(__file__).parents[2] / "golden" / "cli"
 
 
 class Terminal(io.StringIO):
@@ -34,17 +30,3 @@ def make_output() -> Callable[..., Output]:
         return Output(stdout=streams[0], stderr=streams[1], environment=seen, **options)  # type: ignore[arg-type]
 
     return make
-
-
-@pytest.fixture
-def golden() -> Callable[[str, str], None]:
-    """Return a check of text against tests/golden/cli/<name>; `AGC_GOLDEN=accept pytest …` renews the file."""
-
-    def check(name: str, text: str) -> None:
-        file = GOLDEN / name
-        if os.environ.get("AGC_GOLDEN") == "accept":
-            file.write_text(text, encoding="utf-8")
-
-        assert text == file.read_text(encoding="utf-8")
-
-    return check

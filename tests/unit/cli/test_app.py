@@ -118,7 +118,7 @@ def test_help_lists_every_command_without_importing_any(
     monkeypatch.setenv("COLUMNS", "80")
 
     assert main(["--help"]) == ExitCode.OK
-    golden("help.txt", capsys.readouterr().out)
+    golden("cli/help.txt", capsys.readouterr().out)
 
 
 def test_no_command_shows_the_help(capsys: Capture) -> None:

@@ -56,7 +56,7 @@ def shown(error: AgcError, project: Path) -> str:
 
 def test_definition_error_shows_the_lines_around_it(project: Path, golden: Golden) -> None:
     """The place, the lines around it with a mark under the column, and what to write instead."""
-    golden("failure-definition.txt", shown(unknown_key(), project))
+    golden("cli/failure-definition.txt", shown(unknown_key(), project))
 
 
 def test_failed_step_shows_its_last_words(project: Path, golden: Golden) -> None:
@@ -69,7 +69,7 @@ def test_failed_step_shows_its_last_words(project: Path, golden: Golden) -> None
         remedy="agc build node-bun-claude --verbose",
     )
 
-    golden("failure-build.txt", shown(error, project))
+    golden("cli/failure-build.txt", shown(error, project))
 
 
 def test_group_is_flat_and_sorted_by_place(project: Path, golden: Golden) -> None:
@@ -77,7 +77,7 @@ def test_group_is_flat_and_sorted_by_place(project: Path, golden: Golden) -> Non
     inner = ErrorGroup((unknown_key(), LockError("the lock is missing", remedy="agc lock")))
     first = DefinitionError("wrong type", location=Location("definitions/base.yaml", 3))
 
-    golden("failure-group.txt", shown(ErrorGroup((inner, unknown_key(2, 1), first)), project))
+    golden("cli/failure-group.txt", shown(ErrorGroup((inner, unknown_key(2, 1), first)), project))
 
 
 @pytest.mark.parametrize(

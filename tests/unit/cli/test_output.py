@@ -208,7 +208,7 @@ def test_empty_table_is_empty() -> None:
 
 def test_contract_object_feeds_the_summary(golden: Callable[[str, str], None]) -> None:
     """The very object that `--json` prints is what people see as text."""
-    golden("summary.txt", text_of(build_summary(json.loads(json.dumps(BUILT)))))
+    golden("cli/summary.txt", text_of(build_summary(json.loads(json.dumps(BUILT)))))
 
 
 def test_image_that_was_not_exported_says_so() -> None:

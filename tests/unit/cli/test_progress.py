@@ -69,12 +69,12 @@ def heard(output: Output) -> str:
 
 def test_tree_shows_running_done_and_failed_steps(golden: Callable[[str, str], None]) -> None:
     """Cached steps are a count, finished stages one line, failed steps keep the end of their log."""
-    golden("tree.txt", text_of(picture(STAGES, 20.0, width=79, height=23)))
+    golden("cli/tree.txt", text_of(picture(STAGES, 20.0, width=79, height=23)))
 
 
 def test_summary_keeps_stages_and_failed_steps(golden: Callable[[str, str], None]) -> None:
     """What stays on the screen is one line for each stage, and the steps that failed."""
-    golden("tree-final.txt", text_of(picture(STAGES, 20.0, width=79, height=2, final=True)))
+    golden("cli/tree-final.txt", text_of(picture(STAGES, 20.0, width=79, height=2, final=True)))
 
 
 def test_tree_without_unicode_is_ascii() -> None:

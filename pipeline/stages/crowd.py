@@ -1,0 +1,48 @@
+"""Do the same for many images side by side, finish all that can be finished, then report every failure."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import anyio
+
+from pipeline.errors import AgcError, ErrorGroup
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+SIDE_BY_SIDE = 4
+"""How many images are under way at once; the engine itself shares every step they have in common."""
+
+
+async def for_each(
+    items: Sequence[Item], work: Callable[[Item], Awaitable[Result]], label: Callable[[Item], str]
+) -> tuple[Result, ...]:
+    """Return what `work` makes of each item, in the order of the items.
+
+    One failure stops no other item. At the end they are raised: a single one as it is where there was one item, else
+    an ErrorGroup in which each says by `label` whose it is.
+    """
+    results: dict[int, Result] = {}
+    errors: dict[int, AgcError] = {}
+    limiter = anyio.CapacityLimiter(SIDE_BY_SIDE)
+
+    async def one(index: int) -> None:
+        async with limiter:
+            try:
+                results[index] = await work(items[index])
+            except AgcError as error:
+                errors[index] = error
+
+    async with anyio.create_task_group() as tasks:
+        for index in range(len(items)):
+            tasks.start_soon(one, index)
+    if errors:
+        if len(items) == 1:
+            raise errors[0]
+        for index, error in errors.items():
+            if not error.message.startswith(label(items[index])):
+                error.message = f"{label(items[index])}: {error.message}"
+        raise ErrorGroup(tuple(errors[index] for index in sorted(errors)))
+    return tuple(results[index] for index in range(len(items)))
