@@ -29,16 +29,22 @@ class Platform:
         """The kernel's name of the architecture, as in `uname -m` and qemu's file names."""
         return _SPELLINGS[self.architecture].machine
 
+    @property
+    def loader(self) -> str:
+        """The file name of the C library's program loader (glibc, `ldd`)."""
+        return _SPELLINGS[self.architecture].loader
+
 
 @dataclass(frozen=True, slots=True)
 class _Spelling:
     debian: str
     machine: str
+    loader: str
 
 
 _SPELLINGS = {
-    "amd64": _Spelling(debian="amd64", machine="x86_64"),
-    "arm64": _Spelling(debian="arm64", machine="aarch64"),
+    "amd64": _Spelling(debian="amd64", machine="x86_64", loader="ld-linux-x86-64.so.2"),
+    "arm64": _Spelling(debian="arm64", machine="aarch64", loader="ld-linux-aarch64.so.1"),
 }
 
 AMD64 = Platform("linux", "amd64")

@@ -54,6 +54,7 @@ def _report(report: SmokeReport) -> dict[str, Any]:
             {
                 "component": result.component,
                 "name": result.name,
+                "depth": result.depth,
                 "passed": result.passed,
                 "cached": result.cached,
                 "seconds": round(result.seconds, 3),
@@ -73,4 +74,10 @@ def _lines(reports: Sequence[SmokeReport]) -> Iterator[Line]:
 def _row(result: SmokeResult) -> tuple[str | Span, ...]:
     state = Span("passed", "green") if result.passed else Span("failed", "red")
     time = Span("cached", "dim") if result.cached else Span(seconds(result.seconds))
-    return (state, f"{result.component}: {result.name}", time, plain(result.output[-1]) if result.output else "")
+    return (
+        state,
+        Span(result.depth, "dim"),
+        f"{result.component}: {result.name}",
+        time,
+        plain(result.output[-1]) if result.output else "",
+    )

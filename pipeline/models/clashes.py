@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.errors import DefinitionError, Location
 from pipeline.models.defined import Defined, Definitions
+from pipeline.models.kinds import Base
 
 
 def clashes(definitions: Definitions) -> Iterator[DefinitionError]:
@@ -31,7 +32,7 @@ def _inside(component: Defined[Any]) -> Iterator[DefinitionError]:
 
 def _commands_on_bases(definitions: Definitions) -> Iterator[DefinitionError]:
     """Yield commands that two toolchains of a base link, or one of them and an agent."""
-    for base in definitions.bases.values():
+    for base in _with_images(definitions):
         taken: dict[str, Location] = {}
         for name in base.model.spec.toolchains:
             own = dict(_commands(definitions.toolchains[name]))
@@ -48,8 +49,9 @@ def _claimed(own: Mapping[str, Location], taken: Mapping[str, Location], base: s
 
 def _image_names(definitions: Definitions) -> Iterator[DefinitionError]:
     """Yield image names that stand for two images: base `a` with agent `b-c`, and base `a-b` with agent `c`."""
-    found: dict[str, Location] = {base.name: base.at("metadata", "name") for base in definitions.bases.values()}
-    for base in definitions.bases.values():
+    bases = _with_images(definitions)
+    found: dict[str, Location] = {base.name: base.at("metadata", "name") for base in bases}
+    for base in bases:
         for agent in definitions.agents.values():
             name, place = f"{base.name}-{agent.name}", agent.at("metadata", "name")
             if name in found:
@@ -59,6 +61,10 @@ def _image_names(definitions: Definitions) -> Iterator[DefinitionError]:
                     remedy="rename the base or the agent",
                 )
             found.setdefault(name, place)
+
+
+def _with_images(definitions: Definitions) -> tuple[Defined[Base], ...]:
+    return tuple(base for base in definitions.bases.values() if base.model.spec.images)
 
 
 def _commands(component: Defined[Any]) -> list[tuple[str, Location]]:

@@ -22,6 +22,7 @@ from pipeline.models.parts import (
 from pipeline.models.values import (
     DebianPackage,
     Environment,
+    Flag,
     FrozenMap,
     ImageRef,
     Model,
@@ -111,6 +112,8 @@ class BaseSpec(Model):
     """The folder work is mounted at; it is where the container starts."""
     env: Environment = Field(default_factory=empty_environment)
     """Environment variables."""
+    images: Flag = True
+    """Whether there are images of it, alone and with agents; not of one that only tests use."""
     smoke: SmokeTests = ()
     """Tests run in every image on this base."""
 

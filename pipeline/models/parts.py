@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from pipeline.models.values import (
     AbsolutePath,
     BinaryName,
+    Environment,
     EnvName,
     FilePath,
     Flag,
@@ -24,6 +25,7 @@ from pipeline.models.values import (
     Seconds,
     Text,
     VersionRange,
+    empty_environment,
 )
 
 
@@ -78,6 +80,15 @@ class NpmArchive(Model):
         return self
 
 
+class ExpectedFile(Model):
+    """A file the agent is to write."""
+
+    path: FilePath
+    """Where, below the workspace."""
+    content: Annotated[Text, Field(min_length=1)]
+    """What it must hold; one newline at the end is left out of account."""
+
+
 class SmokeTest(Model):
     """A command run in the finished image as its user; it passes if it exits 0 and prints what is expected."""
 
@@ -86,11 +97,35 @@ class SmokeTest(Model):
     run: Annotated[tuple[Text, ...], Field(min_length=1)]
     """The command and its arguments; no shell unless you name one."""
     contains: Text = ""
-    """Text its output must contain; `{version}` stands for the locked version."""
+    """Text its output must contain; `{version}` stands for the locked version.
+
+    In a work test it is the mock's last words where nothing else is given.
+    """
     timeout: Seconds = 60
     """Seconds after which it has failed."""
     network: Literal["none", "host"] = "none"
     """What it may reach. A test that needs the network is not repeatable; prefer none."""
+    depth: Literal["presence", "answer", "work"] = "answer"
+    """`presence`: it is there; `answer`: it runs; `work`: the agent does its work, beside a mock of its model's API.
+
+    In a work test, `{mock}` in `run`, `env` and `files` is the address of the mock.
+    """
+    env: Environment = Field(default_factory=empty_environment)
+    """Environment variables beside the image's."""
+    files: FrozenMap[OwnedPath, Text] = Field(default_factory=empty_environment)
+    """Files the image's user puts in place before, with their text; only in a work test."""
+    expect_file: ExpectedFile | None = None
+    """The file that a work test has the agent write."""
+
+    @model_validator(mode="after")
+    def _works_beside_a_mock(self) -> SmokeTest:
+        if (self.depth == "work") != (self.expect_file is not None):
+            raise ValueError("`depth: work` and `expectFile` go together: the agent is to write it")
+        if self.depth == "work" and self.network != "none":
+            raise ValueError("a work test has no network; the mock is all it may reach")
+        if self.depth != "work" and self.files:
+            raise ValueError("only a work test may put `files` in place")
+        return self
 
 
 class HealthCheck(Model):

@@ -42,6 +42,8 @@ def check_fit(agent: Defined[Agent], base: Defined[Base], definitions: Definitio
 
 def fits(agent: Defined[Agent], base: Defined[Base], definitions: Definitions, locks: Locks) -> bool:
     """Tell whether `base` has all that `agent` requires."""
+    if not base.model.spec.images:
+        return False
     capabilities = provided(base, definitions, locks)
     return not any(_problem(requirement, capabilities) for requirement in agent.model.spec.requires)
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from pipeline.digest import Digest
-from pipeline.errors import LockError, UsageError
+from pipeline.errors import DefinitionError, LockError, UsageError
 from pipeline.models.defined import Defined, Definitions
 from pipeline.models.kinds import Agent, Base, CommonTools, Root, Toolchain
 from pipeline.models.load import suggest
+from pipeline.models.parts import SmokeTest
 from pipeline.platform import Platform
 from pipeline.resolve.capabilities import check_fit, fits
 from pipeline.resolve.lock import Locks
 from pipeline.resolve.pins import PackagesLock, SystemPin
+
+MOCK_BASE = "model-mock"
+"""The base whose Python runs the mock of model APIs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,20 @@ class ImagePlan:
     common_tools: tuple[Defined[CommonTools], ...]
     toolchains: tuple[tuple[Defined[Toolchain], PackagesLock], ...]
     agent: tuple[Defined[Agent], PackagesLock] | None = None
+    mock: ImagePlan | None = None
+    """What the mock of model APIs runs in beside a work test; no part of the image."""
+
+    @property
+    def smoke(self) -> Iterator[tuple[Defined[Any], SmokeTest]]:
+        """Every declared smoke test with its definition, lowest layer first."""
+        defined: tuple[Defined[Any], ...] = (self.base, *self.common_tools, *(item for item, _ in self.toolchains))
+        for component in (*defined, *((self.agent[0],) if self.agent else ())):
+            yield from ((component, test) for test in component.model.spec.smoke)
 
 
 def image_names(definitions: Definitions, locks: Locks) -> tuple[str, ...]:
     """Return every image there is: each base, and each agent on each base that has what it requires."""
-    names = list(definitions.bases)
+    names = [base.name for base in definitions.bases.values() if base.model.spec.images]
     for base in definitions.bases.values():
         names.extend(
             f"{base.name}-{agent.name}"
@@ -58,9 +71,10 @@ def parse_image_name(name: str, definitions: Definitions, locks: Locks) -> tuple
 
     Raises UsageError for a name that means nothing, DefinitionError for an agent on a base that does not fit.
     """
-    if name in definitions.bases:
-        return definitions.bases[name], None
-    for base in definitions.bases.values():
+    bases = {base.name: base for base in definitions.bases.values() if base.model.spec.images}
+    if name in bases:
+        return bases[name], None
+    for base in bases.values():
         agent = definitions.agents.get(name.removeprefix(f"{base.name}-"))
         if agent is not None and name.startswith(f"{base.name}-"):
             check_fit(agent, base, definitions, locks)
@@ -78,7 +92,7 @@ def plan_images(
     parsed = [(name, *parse_image_name(name, definitions, locks)) for name in dict.fromkeys(names)]
     wanted = tuple(platforms)
     return tuple(
-        _plan(name, base, agent, platform, definitions, locks, root_source)
+        _with_mock(_plan(name, base, agent, platform, definitions, locks, root_source), definitions, locks, root_source)
         for name, base, agent in parsed
         for platform in wanted
     )
@@ -112,6 +126,18 @@ def _plan(
         toolchains=tuple((definitions.toolchains[item], locks.toolchains[item]) for item in spec.toolchains),
         agent=(agent, locks.agents[agent.name]) if agent else None,
     )
+
+
+def _with_mock(plan: ImagePlan, definitions: Definitions, locks: Locks, root_source: str) -> ImagePlan:
+    """Return `plan` with that of the mock, where one of its tests needs it."""
+    for defined, test in plan.smoke:
+        if test.depth == "work":
+            base = definitions.bases.get(MOCK_BASE)
+            if base is None:
+                text = f"smoke test {test.name} needs the mock, and no base is named `{MOCK_BASE}`"
+                raise DefinitionError(text, location=defined.at("spec", "smoke"))
+            return replace(plan, mock=_plan(MOCK_BASE, base, None, plan.platform, definitions, locks, root_source))
+    return plan
 
 
 def _root(defined: Defined[Root], platform: Platform, locks: Locks, wanted: str) -> RootPlan:

@@ -23,7 +23,7 @@ from pipeline.stages.workbench import Workbench
 from pipeline.verify.cases import smoke_cases
 from pipeline.verify.smoke import SmokeReport, run_smoke
 
-_REFRESHES = 2
+_REFRESHES = 3
 
 
 @dataclass

@@ -87,12 +87,20 @@ async def lay_roots(
     laid = []
     for plan in plans:
         plan = await _lay(plan, locks[plan.root.defined.name], bench, locked=locked)  # noqa: PLW2901  # its successor
+        if plan.mock:
+            (mock,) = await lay_roots((plan.mock,), locks, bench, locked=locked)
+            plan = replace(plan, mock=mock)  # noqa: PLW2901  # its successor
         laid.append(plan if locked else _with_recorded_packages(plan, bench))
     return tuple(laid)
 
 
 async def freshen(plan: ImagePlan, gone: str, bench: Workbench) -> ImagePlan:
-    """Return `plan` with its Debian packages resolved again because `gone` left the archive; says what moved."""
+    """Return `plan` with its Debian packages resolved again because `gone` left the archive; says what moved.
+
+    They are those of its mock, where `gone` is one of these and none of the image's own.
+    """
+    if plan.mock and not _has_file(plan, gone) and _has_file(plan.mock, gone):
+        return replace(plan, mock=await freshen(plan.mock, gone, bench))
     packages = await resolve_packages(
         root_state(plan),
         plan.root.defined.model.spec,
@@ -163,6 +171,10 @@ def _with_recorded_packages(plan: ImagePlan, bench: Workbench) -> ImagePlan:
     if moved := moved_packages(plan.system, fresh.system):
         bench.reporter.notify(_warning(f"base {plan.base.name}", moved))
     return fresh
+
+
+def _has_file(plan: ImagePlan, name: str) -> bool:
+    return any(pin.path.endswith(f"/{name}") for pin in plan.system.packages)
 
 
 def _asked_for(plan: ImagePlan) -> Iterable[str]:

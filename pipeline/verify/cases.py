@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
 
 from pipeline.compose.config import environment
 from pipeline.compose.image import Composition
 from pipeline.errors import Location
-from pipeline.graph import Network, State
+from pipeline.graph import Mount, Network, State
 from pipeline.models.parts import NpmArchive, SmokeTest
+from pipeline.verify.mock.turns import LAST_WORDS
+from pipeline.verify.work import work_command, work_environment, work_mounts
+
+Depth = Literal["presence", "answer", "work"]
 
 _RESULT = "/run/agc-smoke"
 
@@ -59,6 +65,7 @@ class SmokeCase:
     name: str
     timeout: int
     state: State
+    depth: Depth = "answer"
 
     @property
     def title(self) -> str:
@@ -90,12 +97,18 @@ def _cases(composition: Composition) -> Iterator[SmokeCase]:
 
 
 def _declared(
-    composition: Composition, component: str, tests: Iterable[SmokeTest], version: str, location: Location
+    composition: Composition, component: str, tests: Sequence[SmokeTest], version: str, location: Location
 ) -> Iterator[SmokeCase]:
     for test in tests:
         network = Network.HOST if test.network == "host" else Network.NONE
         expected = test.contains.replace("{version}", version)
-        yield _case(composition, component, test.name, test.run, expected, test.timeout, network, location)
+        command, env = test.run, test.env
+        mounts: tuple[Mount, ...] = ()
+        if test.depth == "work":
+            plan, expected = composition.plan, expected or LAST_WORDS
+            command, env, mounts = work_command(test, plan), work_environment(test), work_mounts(plan)
+        case = _case(composition, component, test.name, command, expected, test.timeout, location, network, env, mounts)
+        yield replace(case, depth=test.depth)
 
 
 def _presence(
@@ -106,7 +119,7 @@ def _presence(
         for name, file in package.binaries.items():
             pairs += [name, "/".join(part for part in (f"/opt/{component}", package.folder, file) if part)]
     command = ("sh", "-c", _PRESENCE, "presence", *pairs)
-    return _case(composition, component, "presence", command, "", 30, Network.NONE, location)
+    return replace(_case(composition, component, "presence", command, "", 30, location), depth="presence")
 
 
 def _case(
@@ -116,18 +129,21 @@ def _case(
     command: Sequence[str],
     expected: str,
     timeout: int,
-    network: Network,
     location: Location,
+    network: Network = Network.NONE,
+    env: Mapping[str, str] = MappingProxyType({}),
+    mounts: Sequence[Mount] = (),
 ) -> SmokeCase:
     plan = composition.plan
     base = plan.base.model.spec
     state = composition.rootfs.run(
         *("sh", "-c", _RUNNER, "smoke", str(timeout), expected, *command),
-        env=environment(plan).items(),
+        env=sorted({**environment(plan), **env}.items()),
         cwd=base.workspace,
         user=f"{base.user.uid}:{base.user.gid}",
         network=network,
+        mounts=mounts,
         output=_RESULT,
     )
     case = SmokeCase(component, name, timeout, state)
-    return SmokeCase(component, name, timeout, state.named(f"smoke {case.title}", location))
+    return replace(case, state=state.named(f"smoke {case.title}", location))

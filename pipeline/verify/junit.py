@@ -23,6 +23,9 @@ def write_junit(reports: Iterable[SmokeReport], path: Path) -> None:
         suite = TestSuite(f"{report.image} {report.platform}")
         for result in report.results:
             case = TestCase(result.name, classname=f"{report.image}.{result.component}", time=result.seconds)
+            depth = Properties()
+            depth.add_property(Property("depth", result.depth))
+            case.append(depth)
             if result.output:
                 case.system_out = _NOT_XML.sub("", "\n".join(result.output))
             if not result.passed:

@@ -18,7 +18,7 @@ from pipeline.engine.api import Engine, ProgressSink, StepEvent, StepStatus
 from pipeline.errors import BuildError, Location, SmokeError
 from pipeline.graph import Copy, scratch
 from pipeline.platform import Platform
-from pipeline.verify.cases import SmokeCase
+from pipeline.verify.cases import Depth, SmokeCase
 
 _GRACE_SECONDS = 60
 
@@ -34,6 +34,7 @@ class SmokeResult:
     cached: bool = False
     output: tuple[str, ...] = ()
     location: Location | None = None
+    depth: Depth = "answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +152,5 @@ def _result(case: SmokeCase, watch: _Watch, *, passed: bool) -> SmokeResult:
         name in watch.cached,
         tuple(watch.output.get(name, ())[-40:]),
         case.state.location,
+        case.depth,
     )

@@ -229,6 +229,29 @@ MISTAKES = {
             "use one of: linux/amd64, linux/arm64"
         ),
     ),
+    "work without a file": (
+        ("      timeout: 5", "      depth: work"),
+        "agent.yaml:23:7: `spec.smoke.0`: `depth: work` and `expectFile` go together: the agent is to write it",
+    ),
+    "a file without work": (
+        ("      timeout: 5", "      expectFile: {path: a, content: b}"),
+        "agent.yaml:23:7: `spec.smoke.0`: `depth: work` and `expectFile` go together: the agent is to write it",
+    ),
+    "work with a network": (
+        ("      timeout: 5", "      depth: work\n      network: host\n      expectFile: {path: a, content: b}"),
+        "agent.yaml:23:7: `spec.smoke.0`: a work test has no network; the mock is all it may reach",
+    ),
+    "files without work": (
+        ("      timeout: 5", "      files: {/home/dev/a: b}"),
+        "agent.yaml:23:7: `spec.smoke.0`: only a work test may put `files` in place",
+    ),
+    "an expected file outside the workspace": (
+        ("      timeout: 5", "      depth: work\n      expectFile: {path: ../a, content: b}"),
+        (
+            "agent.yaml:26:20: `spec.smoke.0.expectFile.path`: must be a path below the component's folder, "
+            "without spaces, `.`, `..` or `//`"
+        ),
+    ),
     "two tests of one name": (
         ("    - name: works", "    - {name: works, run: [a]}\n    - name: works"),
         "agent.yaml:22:3: `spec.smoke`: 'works' is there twice",

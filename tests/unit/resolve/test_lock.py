@@ -256,6 +256,7 @@ def test_a_base_is_stale_when_its_root_moved() -> None:
     root = pins.roots["tiny"].model_copy(update={"bootstrap": {**pins.roots["tiny"].bootstrap, "linux/amd64": moved}})
 
     assert problems(pins.with_lock(root)) == [
+        "definitions/bases/model-mock.yaml:5:1: bases/model-mock changed since it was locked -- agc lock",
         "definitions/bases/node-bun.yaml:6:1: bases/node-bun changed since it was locked -- agc lock",
         "definitions/bases/plain.yaml:6:1: bases/plain changed since it was locked -- agc lock",
     ]

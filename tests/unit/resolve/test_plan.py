@@ -93,6 +93,14 @@ def test_images_are_bases_and_what_fits_on_them() -> None:
     )
 
 
+def test_a_work_test_needs_the_base_of_the_mock() -> None:
+    """What is wrong is said where the test is declared."""
+    bases = {name: base for name, base in FOUND.bases.items() if name != "model-mock"}
+
+    with pytest.raises(DefinitionError, match="claude-writes-a-file needs the mock, and no base is named `model-mock`"):
+        plan_images(["node-bun-claude"], [AMD64], replace(FOUND, bases=bases), LOCKS, "auto")
+
+
 def test_an_image_name_is_a_base_and_an_agent() -> None:
     """Or a base alone."""
     base, agent = parse_image_name("node-bun-claude", FOUND, LOCKS)

@@ -81,7 +81,7 @@ def test_a_failing_smoke_test_leaves_the_folder_as_it_was(tmp_path: Path) -> Non
     before = tree(out)
     desk, tests = bench(tmp_path, failing), list[SmokeReport]()
 
-    with pytest.raises(SmokeError, match="1 of 8 smoke tests failed: agents/claude: claude-answers"):
+    with pytest.raises(SmokeError, match="1 of 9 smoke tests failed: agents/claude: claude-answers"):
         built(desk, oci(out), tests=tests)
 
     assert tree(out) == before
@@ -175,7 +175,7 @@ def test_the_report_has_the_keys_others_rely_on(tmp_path: Path) -> None:
     assert set(document) - {"outputs", "command"} == {"name", "digest", "graphDigest", "platforms", "smoke", "seconds"}
     assert set(platform) == {"platform", "digest", "graphDigest", "layers"}
     assert {frozenset(layer) for layer in platform["layers"]} == {frozenset({"component", "digest", "size", "cached"})}
-    assert document["smoke"] == {"passed": 8, "failed": 0}
+    assert document["smoke"] == {"passed": 9, "failed": 0}
     assert document["graphDigest"] == platform["graphDigest"] == composed().graph_digest
     assert {"build", "export", "deliver"} <= set(document["seconds"])
     assert json.loads(json.dumps(document)) == document
@@ -253,6 +253,15 @@ def test_a_package_that_left_the_archive_is_resolved_again(tmp_path: Path) -> No
         )
     ]
     assert isinstance(desk.requests[1].exports[0], FilesExport)
+
+
+def test_a_package_of_the_mock_that_left_the_archive_is_resolved_again(tmp_path: Path) -> None:
+    """The image keeps what is locked."""
+    gone = GONE.replace("/t/tini/tini_", "/p/python3-uvicorn/python3-uvicorn_")
+    desk = bench(tmp_path, without(gone, {"python3-uvicorn": "1.0-2"}))
+
+    assert set(tried(desk).values()) == {"1.0-1"}
+    assert ["base model-mock (python3-uvicorn_1.0-1" in note for note in desk.notes] == [True]
 
 
 def test_what_was_resolved_again_is_remembered(tmp_path: Path) -> None:

@@ -174,7 +174,8 @@ def test_a_base_follows_its_root_to_a_new_source(tmp_path: Path) -> None:
     desk = bench(tmp_path, resolving, registry=lambda _: httpx.Response(200, json=INDEX))
     changes = updated(project(tmp_path, locks(definitions())), desk)
 
-    assert [change.component for change in changes] == ["roots/tiny", "bases/node-bun", "bases/plain"]
+    bases = ["bases/model-mock", "bases/node-bun", "bases/plain"]
+    assert [change.component for change in changes] == ["roots/tiny", *bases]
 
 
 def test_a_root_is_not_made_again_to_lock_something_else(tmp_path: Path) -> None:

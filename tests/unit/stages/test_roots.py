@@ -115,14 +115,16 @@ def test_a_locked_build_refuses_other_bytes_of_the_same_versions(
 def test_another_build_goes_on_with_the_root_there_is(
     tmp_path: Path, archive: Callable[[BootstrapPin], list[BootstrapRequest]]
 ) -> None:
-    """With packages resolved on it, and warnings that say so."""
+    """With packages resolved on it, its own and its mock's, and warnings that say so."""
     archive(NEWER)
     desk = bench(tmp_path, resolving, roots=False)
     done = laid(desk, locked=False)
 
     assert done.root.digest == done.system.root == NEWER.digest
     assert NEWER.digest in desk.layouts
-    assert [request.state.inputs[0].digest for request in desk.requests] == [root_state(done).digest]
+    assert done.mock
+    assert done.mock.root.digest == done.mock.system.root == NEWER.digest
+    assert [request.state.inputs[0].digest for request in desk.requests] == [root_state(done).digest] * 2
     assert any("apt 3.0.4 → 3.0.5" in note and note.startswith("warning: root tiny") for note in desk.notes)
 
 

@@ -34,6 +34,7 @@ def test_tests_come_in_the_order_of_layers() -> None:
         "agents/claude: presence",
         "agents/claude: claude-answers",
         "agents/claude: claude-reaches-out",
+        "agents/claude: claude-writes-a-file",
     ]
 
 
@@ -90,6 +91,17 @@ def test_every_test_has_a_time_limit_and_a_place() -> None:
     assert all(step(case).args[4] == str(case.timeout) for case in CASES.values())
     assert str(CASES["agents/claude: claude-answers"].state.location) == "definitions/agents/claude.yaml:36:3"
     assert CASES["agents/claude: presence"].state.name == "smoke agents/claude: presence"
+
+
+def test_every_test_has_a_depth() -> None:
+    """What nobody declares is presence, what is declared without one is an answer."""
+    depths = {case.name: case.depth for case in CASES.values()}
+
+    assert (depths["presence"], depths["claude-answers"], depths["claude-writes-a-file"]) == (
+        "presence",
+        "answer",
+        "work",
+    )
 
 
 def test_an_unchanged_image_has_the_same_tests() -> None:
