@@ -197,7 +197,7 @@ def _cycles(written: Mapping[str, Written]) -> Iterator[tuple[str, ...]]:
 
 
 def _way_back(name: str, written: Mapping[str, Written]) -> tuple[str, ...]:
-    """Return the shortest way from `name` over its parents to itself, which is not repeated; nothing if there is none."""
+    """Return the shortest way from `name` over its parents to itself, without the end; nothing if there is none."""
     ways: list[tuple[str, ...]] = [(name,)]
     reached: set[str] = set()
     for way in ways:

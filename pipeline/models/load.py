@@ -216,20 +216,7 @@ def _broken_references(
 ) -> Iterable[tuple[str, DefinitionError]]:
     """Yield each name that is not defined, with its error."""
     for base in written.values():
-        spec = base.model.spec
-        groups: tuple[tuple[str, str, tuple[str, ...], Mapping[str, object]], ...] = (
-            ("toolchains", "toolchain", spec.toolchains, definitions.toolchains),
-            ("commonTools", "set of common tools", spec.common_tools, definitions.common_tools),
-        )
-        if isinstance(spec, BaseSpec) and spec.root and spec.root not in definitions.roots:
-            yield spec.root, _missing(base.at("spec", "root"), "root", spec.root, definitions.roots)
-        for key, what, names, choices in groups:
-            for index, name in enumerate(names):
-                if name not in choices:
-                    yield name, _missing(base.at("spec", key, index), what, name, choices)
-        for name, place in parents(base):
-            if name not in written:
-                yield name, _missing(place, "base", name, {*written} - {base.name})
+        yield from _broken_base(base, definitions, written)
     for toolchain in definitions.toolchains.values():
         packages = {package.npm for package in toolchain.model.spec.packages}
         for capability, package in toolchain.model.spec.provides.items():
@@ -238,9 +225,28 @@ def _broken_references(
                 text = f"`{capability}` takes its version from {package!r}, which is not among `packages`"
                 yield package, DefinitionError(text, location=place, remedy=suggest(package, packages))
 
-
     if definitions.matrix:
         yield from _broken_cells(definitions.matrix, definitions, written)
+
+
+def _broken_base(
+    base: Written, definitions: Definitions, written: Mapping[str, Written]
+) -> Iterable[tuple[str, DefinitionError]]:
+    """Yield each name that a base or combo refers to and nobody defines."""
+    spec = base.model.spec
+    groups: tuple[tuple[str, str, tuple[str, ...], Mapping[str, object]], ...] = (
+        ("toolchains", "toolchain", spec.toolchains, definitions.toolchains),
+        ("commonTools", "set of common tools", spec.common_tools, definitions.common_tools),
+    )
+    if isinstance(spec, BaseSpec) and spec.root and spec.root not in definitions.roots:
+        yield spec.root, _missing(base.at("spec", "root"), "root", spec.root, definitions.roots)
+    for key, what, names, choices in groups:
+        for index, name in enumerate(names):
+            if name not in choices:
+                yield name, _missing(base.at("spec", key, index), what, name, choices)
+    for name, place in parents(base):
+        if name not in written:
+            yield name, _missing(place, "base", name, {*written} - {base.name})
 
 
 def _broken_cells(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import nodesemver
 
@@ -77,7 +77,7 @@ def _problem(requirement: str, capabilities: Mapping[str, str]) -> str:
     return ""
 
 
-@lru_cache(maxsize=None)
+@cache
 def _satisfies(version: str, wanted: str) -> bool:
     # Asked of every pair of a matrix, with few different answers.
     return bool(nodesemver.satisfies(version, wanted, loose=False))

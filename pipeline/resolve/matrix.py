@@ -87,7 +87,9 @@ def _on_base(base: Defined[Base], definitions: Definitions, locks: Locks) -> Ite
     capabilities = provided(base, definitions, locks)
     tiers = {tier for (name, _), (tier, _) in cells.items() if name == base.name}
     # A base matters as much as the weightiest image on it.
-    yield Combination(base, None, next((tier for tier in TIERS if tier in tiers), ""), _platforms(base, None, definitions))
+    yield Combination(
+        base, None, next((tier for tier in TIERS if tier in tiers), ""), _platforms(base, None, definitions)
+    )
     for agent in definitions.agents.values():
         tier, _ = cells.get((base.name, agent.name), ("", None))
         reason, place = exclusions.get((base.name, agent.name), ("", None))
