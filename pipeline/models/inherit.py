@@ -11,6 +11,7 @@ Rules kept here:
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -53,49 +54,43 @@ def resolve_bases(written: Mapping[str, Written]) -> Inheritance:
 
     A definition whose parent is unknown or wrong is left out without an error of its own.
     """
-    cycles = tuple(_cycles(written))
-    resolving = _Resolving(written, frozenset(name for cycle in cycles for name in cycle))
-    for name in sorted(written):
-        resolving.base(name)
-    bases = {name: base for name, base in sorted(resolving.done.items()) if base is not None}
+    above = _above(written)
+    resolving = _Resolving()
+    order = _parents_first(above)
+    for name in order:
+        resolving.add(written[name])
+    # Whoever is left is on a cycle, or inherits from one that is.
+    left = {name: [parent for parent in above[name] if parent not in order] for name in above if name not in order}
+    cycles = tuple(_cycles(left))
     named = (_cycle_error(cycle, written) for cycle in cycles)
-    return Inheritance(MappingProxyType(bases), (*named, *resolving.errors))
+    return Inheritance(MappingProxyType(dict(sorted(resolving.done.items()))), (*named, *resolving.errors))
 
 
 @dataclass
 class _Resolving:
-    """Bases so far, None for those that cannot be had, and the errors met on the way."""
+    """Bases so far, how far each inherits, and the errors met on the way."""
 
-    written: Mapping[str, Written]
-    circular: frozenset[str]
-    done: dict[str, Defined[Base] | None] = field(default_factory=dict)
+    done: dict[str, Defined[Base]] = field(default_factory=dict)
     chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
     errors: list[DefinitionError] = field(default_factory=list)
 
-    def base(self, name: str) -> Defined[Base] | None:
-        """Return the base called `name` with what it inherits, None where it cannot be had."""
-        if name not in self.done:
-            # Set before its parents are looked at: on a cycle nobody waits for himself.
-            self.done[name] = None
-            if name in self.written and name not in self.circular:
-                self.done[name] = self._resolved(self.written[name])
-        return self.done[name]
-
-    def _resolved(self, written: Written) -> Defined[Base] | None:
-        inherited = [(self.base(name), place) for name, place in parents(written)]
-        known = [base for base, _ in inherited if base is not None]
+    def add(self, written: Written) -> None:
+        """Resolve a definition whose parents were added before, unless one of them could not be had."""
+        inherited = parents(written)
+        known = [self.done[name] for name, _ in inherited if name in self.done]
         if len(known) < len(inherited):
-            return None
-        chain = max((self.chains[base.name] for base in known), key=len, default=())
-        self.chains[written.name] = (written.name, *chain)
-        if len(chain) >= LEVELS:
-            self.errors.append(_too_deep(self.chains[written.name], inherited, written))
-            return None
-        if isinstance(written.model, Base) and not known:
-            return Defined(written.model, written.places)
-        union = _Union([*known, written])
-        self.errors.extend(union.errors)
-        return None if union.errors else union.base(written)
+            return
+        chain = (written.name, *max((self.chains[base.name] for base in known), key=len, default=()))
+        self.chains[written.name] = chain
+        if len(chain) > LEVELS:
+            self.errors.append(_too_deep(chain, written))
+        elif isinstance(written.model, Base) and not known:
+            self.done[written.name] = Defined(written.model, written.places)
+        else:
+            union = _Union([*known, written])
+            self.errors.extend(union.errors)
+            if not union.errors:
+                self.done[written.name] = union.base(written)
 
 
 class _Union:
@@ -185,29 +180,58 @@ def _singles(members: Sequence[Written]) -> Iterator[tuple[str, _Choice]]:
                     yield name, (getattr(spec, name), member.at("spec", name))
 
 
-def _cycles(written: Mapping[str, Written]) -> Iterator[tuple[str, ...]]:
+def _cycles(above: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]:
     """Yield each cycle once, beginning with the first of its names, in the order in which they inherit."""
     seen: set[frozenset[str]] = set()
-    for name in sorted(written):
-        way = _way_back(name, written)
+    for name in sorted(above):
+        way = _way_back(name, above)
         if way and frozenset(way) not in seen:
             seen.add(frozenset(way))
             first = way.index(min(way))
             yield (*way[first:], *way[:first])
 
 
-def _way_back(name: str, written: Mapping[str, Written]) -> tuple[str, ...]:
+def _way_back(name: str, above: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Return the shortest way from `name` over its parents to itself, without the end; nothing if there is none."""
-    ways: list[tuple[str, ...]] = [(name,)]
-    reached: set[str] = set()
-    for way in ways:
-        for parent, _ in parents(written[way[-1]]):
+    came_from: dict[str, str] = {}
+    pending = deque([name])
+    while pending:
+        current = pending.popleft()
+        for parent in above[current]:
             if parent == name:
-                return way
-            if parent in written and parent not in reached:
-                reached.add(parent)
-                ways.append((*way, parent))
+                way = [current]
+                while way[-1] != name:
+                    way.append(came_from[way[-1]])
+                return tuple(reversed(way))
+            if parent not in came_from:
+                came_from[parent] = current
+                pending.append(parent)
     return ()
+
+
+def _above(written: Mapping[str, Written]) -> dict[str, tuple[str, ...]]:
+    """Return the parents of each definition, as far as they are defined."""
+    return {
+        name: tuple(parent for parent, _ in parents(written[name]) if parent in written) for name in sorted(written)
+    }
+
+
+def _parents_first(above: Mapping[str, Sequence[str]]) -> dict[str, None]:
+    """Return the names in an order in which parents come before their heirs, without those that wait for themselves."""
+    heirs: dict[str, list[str]] = {name: [] for name in above}
+    for name, found in above.items():
+        for parent in found:
+            heirs[parent].append(name)
+    waiting = {name: len(found) for name, found in above.items()}
+    ordered = dict.fromkeys(name for name, count in waiting.items() if count == 0)
+    pending = deque(ordered)
+    while pending:
+        for heir in heirs[pending.popleft()]:
+            waiting[heir] -= 1
+            if waiting[heir] == 0:
+                ordered[heir] = None
+                pending.append(heir)
+    return ordered
 
 
 def _cycle_error(cycle: tuple[str, ...], written: Mapping[str, Written]) -> DefinitionError:
@@ -218,12 +242,9 @@ def _cycle_error(cycle: tuple[str, ...], written: Mapping[str, Written]) -> Defi
     )
 
 
-def _too_deep(
-    chain: tuple[str, ...], inherited: Iterable[tuple[Defined[Base] | None, Location]], written: Written
-) -> DefinitionError:
-    place = next((place for base, place in inherited if base and base.name == chain[1]), written.at("spec"))
+def _too_deep(chain: tuple[str, ...], written: Written) -> DefinitionError:
     return DefinitionError(
         f"{written.name} inherits over {len(chain)} levels, and {LEVELS} are allowed: {' → '.join(chain)}",
-        location=place,
+        location=next(place for name, place in parents(written) if name == chain[1]),
         remedy=f"extend {chain[2]} instead, or move what is needed up",
     )

@@ -265,6 +265,18 @@ def test_a_fourth_level_is_refused_with_the_whole_chain(tmp_path: Path) -> None:
     ]
 
 
+def test_a_very_long_chain_and_a_very_long_cycle_are_refused_soon(tmp_path: Path) -> None:
+    """Neither the depth of a stack nor the patience of a person is used up."""
+    chain = {f"b{at:04}": base(f"b{at:04}", f"extends: b{at - 1:04}" if at else "root: s") for at in range(1500)}
+    chain["b0000"] = base("b0000")
+    cycle = {f"c{at:03}": base(f"c{at:03}", f"extends: c{(at + 1) % 300:03}") for at in range(300)}
+    one, two = problems(tmp_path, **chain, **cycle)
+
+    assert one.startswith("b0003.yaml:5:3: b0003 inherits over 4 levels")
+    assert two.startswith("c000.yaml:5:3: bases inherit in a circle: c000 → c001 → ")
+    assert two.count("→") == 300
+
+
 def test_an_unknown_parent_brings_the_nearest_names(tmp_path: Path) -> None:
     """Bases and combos alike."""
     documents = {"node": base("node"), "b": base("b", "extends: nod"), "c": combo("c", "node, bb")}

@@ -189,7 +189,7 @@ def test_order_of_files_and_keys_means_nothing_and_errors_name_a_real_place(
         _assert_real(error, files)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents=definition_sets())
 def test_a_base_has_each_toolchain_once_and_all_of_its_parents(
     tmp_path_factory: pytest.TempPathFactory, documents: list[dict[str, Any]]
