@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import ErrorGroup
 from pipeline.models.defined import Defined, Definitions
-from pipeline.models.kinds import Base
+from pipeline.models.kinds import Base, BaseSpec
 from pipeline.models.load import load_definitions
 from tests.unit.models.test_clashes import HEAD, ROOT, toolchain
 
@@ -83,6 +83,13 @@ def test_every_key_of_an_heir_knows_where_it_was_written(tmp_path: Path) -> None
 
     assert {path: str(found.at("spec", *path)) for path in places} == places
     assert str(found.at("metadata", "name")) == "b.yaml:3:12"
+
+
+def test_every_field_of_a_base_is_inherited(tmp_path: Path) -> None:
+    """A field that the union forgets would silently have its default."""
+    found = one(tmp_path, "b", a=base("a"), b=base("b", "extends: a"))
+
+    assert found.model.spec.model_fields_set == set(BaseSpec.model_fields)
 
 
 def test_a_base_without_parents_is_as_it_was_written(tmp_path: Path) -> None:
