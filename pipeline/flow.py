@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.compose.image import compose
+from pipeline.compose.image import compose_all
 from pipeline.engine.api import Compression
 from pipeline.platform import Platform
 from pipeline.resolve.lock import require
@@ -28,6 +28,7 @@ from pipeline.stages.workbench import Reporter, Workbench
 from pipeline.verify.smoke import SmokeReport
 
 if TYPE_CHECKING:
+    from pipeline.stages.explain import Explanation
     from pipeline.stages.locking import LockChange
 
 
@@ -46,10 +47,17 @@ def check_lock(project: Project) -> None:
     require(project.locks, project.definitions, project.damage)
 
 
+def explain(project: Project, name: str, platform: Platform) -> Explanation:
+    """Return everything an image is made of, with its origins; needs neither engine nor network."""
+    from pipeline.stages.explain import explain_image  # noqa: PLC0415  # no build needs it
+
+    (found,) = project.plan((name,), (platform,))
+    return explain_image(found)
+
+
 def plan(project: Project, names: Iterable[str], platforms: Iterable[Platform]) -> tuple[PlannedImage, ...]:
     """Return what would be built; needs neither engine nor network."""
-    compositions = [compose(item) for item in project.plan(tuple(names), tuple(platforms))]
-    return planned_images(compositions)
+    return planned_images(compose_all(project.plan(tuple(names), tuple(platforms))))
 
 
 async def lock(project: Project, upgrade: Iterable[str], reporter: Reporter) -> tuple[LockChange, ...]:

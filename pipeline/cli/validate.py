@@ -10,15 +10,17 @@ from pipeline.cli.output import line
 
 
 def command(context: typer.Context) -> None:
-    """Check the definitions: form, references, and whether each agent fits a base. Needs no engine and no network."""
+    """Check the definitions: form, references, and whether each cell of the matrix can be. Needs no engine."""
     session = session_of(context)
     project = flow.open_project(session.project)
+    project.check_matrix()
     definitions = project.definitions
     counts = {
         "roots": len(definitions.roots),
         "toolchains": len(definitions.toolchains),
         "commonTools": len(definitions.common_tools),
-        "bases": len(definitions.bases),
+        "bases": len(definitions.bases) - len(definitions.combos),
+        "combos": len(definitions.combos),
         "agents": len(definitions.agents),
         "images": len(project.images),
     }

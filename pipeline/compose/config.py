@@ -6,11 +6,14 @@ provenance, or every build would make a new digest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.compose.layers import EPOCH, Layer
+from pipeline.errors import Location
+from pipeline.models.defined import Defined
+from pipeline.models.kinds import Agent, Base, Toolchain
 from pipeline.models.parts import HealthCheck
 from pipeline.resolve.plan import ImagePlan
 
@@ -21,18 +24,23 @@ _NANOSECONDS = 1_000_000_000
 
 
 def environment(plan: ImagePlan) -> Mapping[str, str]:
-    """Return the image's environment; later wins: toolchains, base, agent.
+    """Return the image's environment; later wins: toolchains, base, agent."""
+    return dict(sorted({name: value for name, value, _ in environment_sources(plan)}.items()))
+
+
+def environment_sources(plan: ImagePlan) -> Iterator[tuple[str, str, Location | None]]:
+    """Yield every variable with value and place, in the order in which they replace each other; PATH has no place.
 
     The user's own folder comes last in PATH, so that nothing put there can stand in for what is locked.
     """
     user = plan.base.model.spec.user
-    merged = {"PATH": f"{_PATH}:{user.home}/.local/bin", "HOME": user.home}
-    for toolchain, _ in plan.toolchains:
-        merged |= toolchain.model.spec.env
-    merged |= plan.base.model.spec.env
-    if plan.agent:
-        merged |= plan.agent[0].model.spec.env
-    return dict(sorted(merged.items()))
+    yield "PATH", f"{_PATH}:{user.home}/.local/bin", None
+    yield "HOME", user.home, plan.base.at("spec", "user", "home")
+    defined: list[Defined[Toolchain] | Defined[Base] | Defined[Agent]] = [item for item, _ in plan.toolchains]
+    defined += [plan.base, *([plan.agent[0]] if plan.agent else [])]
+    for item in defined:
+        for name, value in item.model.spec.env.items():
+            yield name, value, item.at("spec", "env", name)
 
 
 def image_config(plan: ImagePlan, layers: Sequence[Layer], labels: Mapping[str, str]) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from pipeline.compose.config import GRAPH_LABEL, image_config
 from pipeline.compose.layers import Layer, packages_layer, root_layer, system_layer
@@ -13,6 +13,9 @@ from pipeline.errors import Location
 from pipeline.graph import State, stack
 from pipeline.models.defined import Defined
 from pipeline.models.kinds import Agent, Toolchain
+from pipeline.models.parts import User, Volume
+from pipeline.platform import Platform
+from pipeline.resolve.pins import PackagesLock
 from pipeline.resolve.plan import ImagePlan
 
 
@@ -47,28 +50,52 @@ class Composition:
 
 def compose(plan: ImagePlan) -> Composition:
     """Return the image of a plan; pure, so the same plan gives the same graph anywhere."""
-    root = root_layer(plan.root)
-    layers = [root, system_layer(plan, root.state)]
+    return compose_all((plan,))[0]
+
+
+def compose_all(plans: Iterable[ImagePlan]) -> tuple[Composition, ...]:
+    """Return the images of plans; a layer that several have is made, and its digest computed, once."""
+    held = tuple(plans)
+    made: dict[tuple[object, ...], Layer] = {}
+    return tuple(Composition(plan, tuple(_layers(plan, made))) for plan in held)
+
+
+def _layers(plan: ImagePlan, made: dict[tuple[object, ...], Layer]) -> Iterator[Layer]:
+    """Yield the layers of a plan, lowest first, taking what is `made` and adding to it.
+
+    Parts of plans are known by identity: they are frozen, and the caller keeps them all.
+    """
+
+    def once(make: Callable[[], Layer], *parts: object) -> Layer:
+        if parts not in made:
+            made[parts] = make()
+        return made[parts]
+
+    root_parts = (id(plan.root.defined), plan.root.source, plan.root.digest)
+    root = once(lambda: root_layer(plan.root), *root_parts)
+    yield root
+    yield once(lambda: system_layer(plan, root.state), id(plan.base), id(plan.system), plan.platform, *root_parts)
     for toolchain, lock in plan.toolchains:
-        component = f"toolchains/{toolchain.name}"
-        packages = toolchain.model.spec.packages
-        layers.append(packages_layer(component, packages, lock, plan.platform, _locations(toolchain)))
+        make = partial(_component_layer, f"toolchains/{toolchain.name}", toolchain, lock, plan.platform)
+        yield once(make, id(toolchain), id(lock), plan.platform)
     if plan.agent:
         agent, lock = plan.agent
-        spec = agent.model.spec
-        component = f"agents/{agent.name}"
-        layers.append(
-            packages_layer(
-                component,
-                spec.packages,
-                lock,
-                plan.platform,
-                _locations(agent),
-                volumes=spec.volumes,
-                user=plan.base.model.spec.user,
-            )
-        )
-    return Composition(plan, tuple(layers))
+        user = plan.base.model.spec.user
+        volumes = agent.model.spec.volumes
+        make = partial(_component_layer, f"agents/{agent.name}", agent, lock, plan.platform, volumes=volumes, user=user)
+        yield once(make, id(agent), id(lock), plan.platform, user)
+
+
+def _component_layer(
+    component: str,
+    defined: Defined[Toolchain] | Defined[Agent],
+    lock: PackagesLock,
+    platform: Platform,
+    volumes: Iterable[Volume] = (),
+    user: User | None = None,
+) -> Layer:
+    packages = defined.model.spec.packages
+    return packages_layer(component, packages, lock, platform, _locations(defined), volumes=volumes, user=user)
 
 
 def combined_digest(digests: Mapping[str, Digest]) -> Digest:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.errors import DefinitionError, Location
 from pipeline.models.defined import Defined, Definitions
-from pipeline.models.kinds import Base
+from pipeline.models.kinds import Base, Matrix
 
 
 def clashes(definitions: Definitions) -> Iterator[DefinitionError]:
@@ -17,6 +17,24 @@ def clashes(definitions: Definitions) -> Iterator[DefinitionError]:
         yield from _inside(component)
     yield from _commands_on_bases(definitions)
     yield from _image_names(definitions)
+    if definitions.matrix:
+        yield from _cells(definitions.matrix)
+
+
+def _cells(matrix: Defined[Matrix]) -> Iterator[DefinitionError]:
+    """Yield pairs that stand in the matrix twice: in two cells, or in a cell and among the exclusions."""
+    seen: dict[tuple[str, str], Location] = {}
+    for at, cell in enumerate(matrix.model.spec.cells):
+        for index, agent in enumerate(cell.agents):
+            place = matrix.at("spec", "cells", at, "agents", index)
+            if first := seen.get((cell.base, agent)):
+                yield _twice(f"the cell of {cell.base} and {agent}", place, first)
+            seen.setdefault((cell.base, agent), place)
+    for at, excluded in enumerate(matrix.model.spec.exclude):
+        place = matrix.at("spec", "exclude", at)
+        if first := seen.get((excluded.base, excluded.agent)):
+            yield _twice(f"the cell of {excluded.base} and {excluded.agent}", place, first)
+        seen.setdefault((excluded.base, excluded.agent), place)
 
 
 def _inside(component: Defined[Any]) -> Iterator[DefinitionError]:

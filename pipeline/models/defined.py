@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from pipeline.errors import Location
 from pipeline.models.document import Places
-from pipeline.models.kinds import Agent, Base, CommonTools, Definition, Root, Toolchain
+from pipeline.models.kinds import Agent, Base, Combo, CommonTools, Definition, Matrix, Root, Toolchain
 
 Kind = TypeVar("Kind", bound=Definition)
 
@@ -32,10 +33,16 @@ class Defined(Generic[Kind]):
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """All definitions of a project by kind and name."""
+    """All definitions of a project by kind and name.
+
+    `bases` holds everything agents are put on, with what it inherits: combos too, which `combos` has as they were
+    written. Without `matrix`, every agent is put on every base it fits.
+    """
 
     roots: Mapping[str, Defined[Root]]
     toolchains: Mapping[str, Defined[Toolchain]]
     common_tools: Mapping[str, Defined[CommonTools]]
     bases: Mapping[str, Defined[Base]]
     agents: Mapping[str, Defined[Agent]]
+    combos: Mapping[str, Defined[Combo]] = field(default_factory=lambda: MappingProxyType({}))
+    matrix: Defined[Matrix] | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.models.parts import (
     Egress,
@@ -41,6 +41,7 @@ API_VERSION = "agentcontainers/v1"
 Packages = tuple[DebianPackage, ...]
 Names = Annotated[tuple[Name, ...], Unique]
 SmokeTests = Annotated[tuple[SmokeTest, ...], Unique]
+Tier = Literal["v1", "extra"]
 
 
 class Bootstrap(Model):
@@ -95,27 +96,99 @@ class CommonToolsSpec(Model):
     """Tests run in every image that has them."""
 
 
-class BaseSpec(Model):
-    """A root, Debian packages, toolchains and a user: what agents are put on."""
+class _Share(Model):
+    """What a base and a combo may both bring along."""
 
-    root: Name
-    """The root it stands on."""
     common_tools: Names = ()
     """Sets of common tools."""
     toolchains: Names = ()
-    """Toolchains, in the order of their layers."""
+    """Toolchains, in the order of their layers; those of what it extends come first."""
     debian: Packages = ()
     """Further Debian packages."""
+    env: Environment = Field(default_factory=empty_environment)
+    """Environment variables."""
+    smoke: SmokeTests = ()
+    """Tests run in every image on it."""
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """Say nothing of a default that only means "not written": it is no value one could write."""
+    schema.pop("default")
+
+
+class BaseSpec(_Share):
+    """A root, Debian packages, toolchains and a user: what agents are put on.
+
+    Once loaded, it holds also what it inherits, and its root is always named.
+    """
+
+    extends: Name | None = None
+    """A base or combo it has everything of; it adds to that and changes nothing."""
+    root: Name = Field(default="", json_schema_extra=_without_default)
+    """The root it stands on; what it extends says so where it is not written."""
     user: User = User()
     """Whom images run as."""
     workspace: OwnedPath = "/workspace"
     """The folder work is mounted at; it is where the container starts."""
-    env: Environment = Field(default_factory=empty_environment)
-    """Environment variables."""
     images: Flag = True
     """Whether there are images of it, alone and with agents; not of one that only tests use."""
-    smoke: SmokeTests = ()
-    """Tests run in every image on this base."""
+
+    @model_validator(mode="after")
+    def _stands_on_something(self) -> BaseSpec:
+        if not self.root and not self.extends:
+            raise ValueError("a base names its `root`, or the base it `extends`")
+        return self
+
+
+class ComboSpec(_Share):
+    """A base that has everything of several others."""
+
+    bases: Names
+    """The bases and combos it joins, two at least; their toolchains come in this order."""
+
+    @model_validator(mode="after")
+    def _joins_several(self) -> ComboSpec:
+        if len(self.bases) < 2:  # noqa: PLR2004  # several
+            raise ValueError("a combo joins two `bases` at least; to build on one, define a Base that `extends` it")
+        return self
+
+
+class Cell(Model):
+    """Agents on one base that are images of this project."""
+
+    base: Name
+    """The base or combo."""
+    agents: Annotated[Names, Field(min_length=1)]
+    """The agents put on it, each in an image of its own."""
+    tier: Tier
+    """How much these images matter: `v1` belongs to the release, `extra` is there as well."""
+
+
+class Exclusion(Model):
+    """An agent that is not put on a base, though it might fit."""
+
+    base: Name
+    """The base or combo."""
+    agent: Name
+    """The agent."""
+    reason: Annotated[Text, Field(min_length=1)]
+    """Why not; shown to whoever asks for the image."""
+
+
+class MatrixSpec(Model):
+    """Which agents on which bases are images of this project."""
+
+    cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
+    """The combinations there are."""
+    exclude: tuple[Exclusion, ...] = ()
+    """Combinations there shall not be."""
+
+
+class MatrixMetadata(Metadata):
+    """What the matrix is called: there is one."""
+
+    name: Literal["default"]
+    """Always `default`."""
 
 
 class AgentSpec(Model):
@@ -188,6 +261,26 @@ class Base(Definition):
     """What it is made of."""
 
 
+class Combo(Definition):
+    """Several bases in one."""
+
+    kind: Literal["Combo"]
+    """What this document defines."""
+    spec: ComboSpec
+    """What it is made of."""
+
+
+class Matrix(Definition):
+    """The combinations a project consists of."""
+
+    kind: Literal["Matrix"]
+    """What this document defines."""
+    metadata: MatrixMetadata
+    """Its name, always `default`, and what people read about it."""
+    spec: MatrixSpec
+    """What it is made of."""
+
+
 class Agent(Definition):
     """A coding agent."""
 
@@ -198,7 +291,15 @@ class Agent(Definition):
 
 
 KINDS: Mapping[str, type[Definition]] = MappingProxyType(
-    {"Root": Root, "Toolchain": Toolchain, "CommonTools": CommonTools, "Base": Base, "Agent": Agent}
+    {
+        "Root": Root,
+        "Toolchain": Toolchain,
+        "CommonTools": CommonTools,
+        "Base": Base,
+        "Combo": Combo,
+        "Agent": Agent,
+        "Matrix": Matrix,
+    }
 )
 FOLDERS: Mapping[str, str] = MappingProxyType(
     {
@@ -206,6 +307,8 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         "Toolchain": "toolchains",
         "CommonTools": "common-tools",
         "Base": "bases",
+        "Combo": "combos",
         "Agent": "agents",
+        "Matrix": "matrix",
     }
 )

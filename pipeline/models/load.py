@@ -1,6 +1,7 @@
 """Load every definition of a project, or report everything that is wrong with them, each with its place.
 
-A project's own folder lies on top of the definitions this package ships: the same kind and name replaces.
+A project's own folder lies on top of the definitions this package ships: the same kind and name replaces. Bases and
+combos share their names. A matrix is for what was defined with it: only that of the uppermost folder counts.
 """
 
 from __future__ import annotations
@@ -17,8 +18,25 @@ from pipeline.errors import AgcError, DefinitionError, ErrorGroup, Location, Usa
 from pipeline.models.clashes import clashes
 from pipeline.models.defined import Defined, Definitions, Kind
 from pipeline.models.document import Document, KeyPath, read_document
-from pipeline.models.kinds import API_VERSION, KINDS, Agent, Base, CommonTools, Definition, Root, Toolchain
+from pipeline.models.inherit import Inheritance, Written, parents, resolve_bases
+from pipeline.models.kinds import (
+    API_VERSION,
+    KINDS,
+    Agent,
+    Base,
+    BaseSpec,
+    Combo,
+    CommonTools,
+    Definition,
+    Matrix,
+    Root,
+    Toolchain,
+)
 from pipeline.models.values import EXAMPLES, without_credentials
+
+_SHARED_NAMES: Mapping[str, str] = MappingProxyType({"Combo": "Base"})
+"""Kinds whose names are taken from another kind's: both may stand in the same place."""
+_MATRIX = ("Matrix", "default")
 
 # pydantic's words are Python's; a person who writes YAML knows lists and mappings.
 _EXPECTED: Mapping[str, str] = MappingProxyType(
@@ -43,6 +61,7 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
     found: dict[tuple[str, str], Defined[Definition]] = {}
     unusable: set[str] = set()
     for folder in folders:
+        found.pop(_MATRIX, None)
         here: dict[tuple[str, str], Defined[Definition]] = {}
         for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
             defined, problems = _load(path, _shown(path, project))
@@ -50,21 +69,41 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
             if defined is None:
                 unusable.add(path.stem)
                 continue
-            key = (type(defined.model).__name__, defined.name)
+            kind = type(defined.model).__name__
+            key = (_SHARED_NAMES.get(kind, kind), defined.name)
             if key in here:
                 errors.append(_duplicate(defined, here[key]))
             here.setdefault(key, defined)
         found |= here
-    definitions = Definitions(
-        _of(found, Root), _of(found, Toolchain), _of(found, CommonTools), _of(found, Base), _of(found, Agent)
-    )
+    written = _written(found)
+    inherited = resolve_bases(written)
+    definitions = _definitions(found, inherited)
     # What refers to a definition that cannot be used is not wrong itself.
-    errors.extend(error for name, error in _broken_references(definitions) if name not in unusable)
+    errors.extend(error for name, error in _broken_references(definitions, written) if name not in unusable)
+    errors.extend(inherited.errors)
     if not errors:
         errors.extend(clashes(definitions))
     if errors:
         raise ErrorGroup(tuple(sorted(errors, key=_order)))
     return definitions
+
+
+def _written(found: Mapping[tuple[str, str], Defined[Definition]]) -> Mapping[str, Written]:
+    """Return the bases and combos as they were written."""
+    written: dict[str, Written] = {**_of(found, Base), **_of(found, Combo)}
+    return written
+
+
+def _definitions(found: Mapping[tuple[str, str], Defined[Definition]], inherited: Inheritance) -> Definitions:
+    return Definitions(
+        _of(found, Root),
+        _of(found, Toolchain),
+        _of(found, CommonTools),
+        inherited.bases,
+        _of(found, Agent),
+        _of(found, Combo),
+        next(iter(_of(found, Matrix).values()), None),
+    )
 
 
 def pick(choices: Mapping[str, Defined[Kind]], name: str, what: str) -> Defined[Kind]:
@@ -172,20 +211,12 @@ def _resolve(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
     return schema
 
 
-def _broken_references(definitions: Definitions) -> Iterable[tuple[str, DefinitionError]]:
+def _broken_references(
+    definitions: Definitions, written: Mapping[str, Written]
+) -> Iterable[tuple[str, DefinitionError]]:
     """Yield each name that is not defined, with its error."""
-    for base in definitions.bases.values():
-        spec = base.model.spec
-        groups: tuple[tuple[str, str, tuple[str, ...], Mapping[str, object]], ...] = (
-            ("toolchains", "toolchain", spec.toolchains, definitions.toolchains),
-            ("commonTools", "set of common tools", spec.common_tools, definitions.common_tools),
-        )
-        if spec.root not in definitions.roots:
-            yield spec.root, _missing(base.at("spec", "root"), "root", spec.root, definitions.roots)
-        for key, what, names, choices in groups:
-            for index, name in enumerate(names):
-                if name not in choices:
-                    yield name, _missing(base.at("spec", key, index), what, name, choices)
+    for base in written.values():
+        yield from _broken_base(base, definitions, written)
     for toolchain in definitions.toolchains.values():
         packages = {package.npm for package in toolchain.model.spec.packages}
         for capability, package in toolchain.model.spec.provides.items():
@@ -193,6 +224,47 @@ def _broken_references(definitions: Definitions) -> Iterable[tuple[str, Definiti
                 place = toolchain.at("spec", "provides", capability)
                 text = f"`{capability}` takes its version from {package!r}, which is not among `packages`"
                 yield package, DefinitionError(text, location=place, remedy=suggest(package, packages))
+
+    if definitions.matrix:
+        yield from _broken_cells(definitions.matrix, definitions, written)
+
+
+def _broken_base(
+    base: Written, definitions: Definitions, written: Mapping[str, Written]
+) -> Iterable[tuple[str, DefinitionError]]:
+    """Yield each name that a base or combo refers to and nobody defines."""
+    spec = base.model.spec
+    groups: tuple[tuple[str, str, tuple[str, ...], Mapping[str, object]], ...] = (
+        ("toolchains", "toolchain", spec.toolchains, definitions.toolchains),
+        ("commonTools", "set of common tools", spec.common_tools, definitions.common_tools),
+    )
+    if isinstance(spec, BaseSpec) and spec.root and spec.root not in definitions.roots:
+        yield spec.root, _missing(base.at("spec", "root"), "root", spec.root, definitions.roots)
+    for key, what, names, choices in groups:
+        for index, name in enumerate(names):
+            if name not in choices:
+                yield name, _missing(base.at("spec", key, index), what, name, choices)
+    for name, place in parents(base):
+        if name not in written:
+            yield name, _missing(place, "base", name, {*written} - {base.name})
+
+
+def _broken_cells(
+    matrix: Defined[Matrix], definitions: Definitions, bases: Mapping[str, object]
+) -> Iterable[tuple[str, DefinitionError]]:
+    """Yield each base and agent that cells or exclusions name and nobody defines."""
+    spec = matrix.model.spec
+    named: list[tuple[str, str, tuple[str | int, ...]]] = []
+    for at, cell in enumerate(spec.cells):
+        named.append(("base", cell.base, ("cells", at, "base")))
+        named.extend(("agent", agent, ("cells", at, "agents", index)) for index, agent in enumerate(cell.agents))
+    for at, excluded in enumerate(spec.exclude):
+        named.append(("base", excluded.base, ("exclude", at, "base")))
+        named.append(("agent", excluded.agent, ("exclude", at, "agent")))
+    for what, name, path in named:
+        choices = bases if what == "base" else definitions.agents
+        if name not in choices:
+            yield name, _missing(matrix.at("spec", *path), what, name, choices)
 
 
 def _missing(place: Location, what: str, name: str, choices: Iterable[str]) -> DefinitionError:
@@ -209,8 +281,7 @@ def _duplicate(defined: Defined[Definition], first: Defined[Definition]) -> Defi
 
 
 def _of(found: Mapping[tuple[str, str], Defined[Definition]], kind: type[Kind]) -> Mapping[str, Defined[Kind]]:
-    # The key holds the class name, so the cast below says nothing new.
-    picked: dict[str, Any] = {name: item for (key, name), item in found.items() if key == kind.__name__}
+    picked: dict[str, Any] = {name: item for (_, name), item in found.items() if isinstance(item.model, kind)}
     return MappingProxyType(dict(sorted(picked.items())))
 
 

@@ -13,8 +13,9 @@ from pipeline.models.kinds import Agent, Base, CommonTools, Root, Toolchain
 from pipeline.models.load import suggest
 from pipeline.models.parts import SmokeTest
 from pipeline.platform import Platform
-from pipeline.resolve.capabilities import check_fit, fits
+from pipeline.resolve.capabilities import check_fit
 from pipeline.resolve.lock import Locks
+from pipeline.resolve.matrix import check_exclusion, image_names
 from pipeline.resolve.pins import PackagesLock, SystemPin
 
 MOCK_BASE = "model-mock"
@@ -54,22 +55,11 @@ class ImagePlan:
             yield from ((component, test) for test in component.model.spec.smoke)
 
 
-def image_names(definitions: Definitions, locks: Locks) -> tuple[str, ...]:
-    """Return every image there is: each base, and each agent on each base that has what it requires."""
-    names = [base.name for base in definitions.bases.values() if base.model.spec.images]
-    for base in definitions.bases.values():
-        names.extend(
-            f"{base.name}-{agent.name}"
-            for agent in definitions.agents.values()
-            if fits(agent, base, definitions, locks)
-        )
-    return tuple(sorted(names))
-
-
 def parse_image_name(name: str, definitions: Definitions, locks: Locks) -> tuple[Defined[Base], Defined[Agent] | None]:
     """Return the base and agent `name` stands for.
 
-    Raises UsageError for a name that means nothing, DefinitionError for an agent on a base that does not fit.
+    Any pair that fits has a name, in the matrix or not. Raises UsageError for a name that means nothing,
+    DefinitionError for an agent on a base that does not fit or that the matrix excludes.
     """
     bases = {base.name: base for base in definitions.bases.values() if base.model.spec.images}
     if name in bases:
@@ -78,6 +68,7 @@ def parse_image_name(name: str, definitions: Definitions, locks: Locks) -> tuple
         agent = definitions.agents.get(name.removeprefix(f"{base.name}-"))
         if agent is not None and name.startswith(f"{base.name}-"):
             check_fit(agent, base, definitions, locks)
+            check_exclusion(agent, base, definitions)
             return base, agent
     raise UsageError(f"there is no image named {name!r}", remedy=suggest(name, image_names(definitions, locks)))
 

@@ -11,7 +11,8 @@ from pipeline.models.defined import Definitions
 from pipeline.models.load import load_definitions
 from pipeline.platform import Platform
 from pipeline.resolve.lock import Locks, read_locks, require
-from pipeline.resolve.plan import ImagePlan, image_names, plan_images
+from pipeline.resolve.matrix import Combination, check_cells, combinations, image_names
+from pipeline.resolve.plan import ImagePlan, plan_images
 from pipeline.settings import Settings, load_settings
 
 
@@ -35,12 +36,24 @@ class Project:
         """The names of all images there are."""
         return image_names(self.definitions, self.locks)
 
+    @property
+    def combinations(self) -> tuple[Combination, ...]:
+        """Every base and every pair of base and agent, images of this project or not."""
+        return combinations(self.definitions, self.locks)
+
+    def check_matrix(self) -> None:
+        """Raise ErrorGroup with every cell of the matrix that cannot be an image."""
+        check_cells(self.definitions, self.locks)
+
     def plan(self, names: tuple[str, ...], platforms: tuple[Platform, ...]) -> tuple[ImagePlan, ...]:
         """Return the plans of `names`, all images where none is given.
 
-        Raises ErrorGroup where the lock is missing, stale or damaged, UsageError for an unknown name.
+        Raises ErrorGroup where the lock is missing, stale or damaged or a cell is impossible, UsageError for an
+        unknown name.
         """
         require(self.locks, self.definitions, self.damage)
+        if not names:
+            self.check_matrix()
         return plan_images(names or self.images, platforms, self.definitions, self.locks, self.settings.root_source)
 
 

@@ -15,6 +15,8 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 
 from pipeline.errors import ExitCode
+from pipeline.models.document import parse_document
+from pipeline.models.kinds import FOLDERS, KINDS
 from pipeline.settings import Settings, load_settings
 
 HOUSE = Path(__file__).parents[2]
@@ -123,6 +125,26 @@ def test_the_example_of_the_configuration_page_is_accepted(tmp_path: Path) -> No
 
     assert settings.root_source == "bootstrap"
     assert settings.engine.host == "tcp://buildkit.corp.example:1234"
+
+
+def test_the_definitions_page_lists_every_kind() -> None:
+    """With the folder that the shipped definitions of it are in."""
+    documented = {cells[0].strip("[").partition("]")[0]: cells[1].strip("`/") for cells in rows("definitions.md")}
+
+    assert documented == {**FOLDERS, "Matrix": "matrix.yaml"}
+
+
+@pytest.mark.parametrize("kind", ["Combo", "Matrix"])
+def test_the_examples_of_the_definitions_page_have_the_right_form(kind: str) -> None:
+    """Somebody who copies one has a definition that is accepted."""
+    page = (HOUSE / "docs" / "reference" / "definitions.md").read_text(encoding="utf-8")
+    examples = [text.partition("```")[0] for text in page.split("```yaml\n")[1:]]
+    (example,) = [text for text in examples if f"kind: {kind}\n" in text]
+    document, errors = parse_document(example, "definitions.md")
+
+    assert document is not None
+    assert errors == ()
+    assert KINDS[kind].model_validate(document.data)
 
 
 def test_every_decision_is_in_the_list() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.compose.image import Composition, combined_digest, compose
+from pipeline.compose.image import Composition, combined_digest, compose, compose_all
 from pipeline.compose.layers import EPOCH, packages_layer
 from pipeline.digest import Digest, digest_bytes
 from pipeline.errors import LockError
@@ -19,6 +19,7 @@ from pipeline.models.defined import Definitions
 from pipeline.models.load import load_definitions
 from pipeline.platform import AMD64, ARM64, PLATFORMS, Platform
 from pipeline.resolve.lock import Locks
+from pipeline.resolve.plan import plan_images
 from pipeline.verify.cases import smoke_cases
 from tests.unit.compose.samples import PROJECT, archive, composed, deb_pin, definitions, locks, plan
 
@@ -382,3 +383,16 @@ def test_one_platform_gives_its_own_digest_and_several_one_together() -> None:
     assert combined_digest({"linux/amd64": amd}) == amd
     assert combined_digest({"a": amd, "b": arm}) == combined_digest({"b": arm, "a": amd})
     assert combined_digest({"a": amd, "b": arm}) != combined_digest({"a": arm, "b": amd})
+
+
+def test_images_that_are_composed_together_share_their_layers() -> None:
+    """Each is made once, and the images are the same as when they are composed alone."""
+    found = definitions()
+    plans = plan_images(IMAGES, PLATFORMS, found, locks(found), "auto")
+    together = compose_all(plans)
+    made = {id(layer): layer.component for item in together for layer in item.layers}
+    counts = {component: sorted(made.values()).count(component) for component in made.values()}
+
+    assert [item.graph_digest for item in together] == [compose(item).graph_digest for item in plans]
+    # Two platforms; the owner of an agent's folders is part of its layer, and these bases have one user.
+    assert set(counts.values()) == {2}

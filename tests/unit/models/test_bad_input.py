@@ -270,7 +270,7 @@ MISTAKES = {
     ),
     "no kind": (
         ("kind: Agent\n", ""),
-        "agent.yaml:1:1: `kind` is missing -- known: Agent, Base, CommonTools, Root, Toolchain",
+        "agent.yaml:1:1: `kind` is missing -- known: Agent, Base, Combo, CommonTools, Matrix, Root, Toolchain",
     ),
     "kind that is a list": (
         ("kind: Agent", "kind: [Agent]"),

@@ -12,7 +12,8 @@ from pipeline.models.kinds import Agent
 from pipeline.platform import AMD64, ARM64, Platform
 from pipeline.resolve.capabilities import check_fit, fits, provided
 from pipeline.resolve.lock import Locks
-from pipeline.resolve.plan import image_names, parse_image_name, plan_images
+from pipeline.resolve.matrix import image_names
+from pipeline.resolve.plan import parse_image_name, plan_images
 from tests.unit.compose.samples import definitions, locks, plan, root_digest
 
 FOUND = definitions()

@@ -9,9 +9,11 @@ import pytest
 
 from pipeline.errors import ErrorGroup, UsageError
 from pipeline.platform import AMD64, ARM64
-from pipeline.stages.project import load_project, shipped_folder
+from pipeline.settings import load_settings
+from pipeline.stages.project import Project, load_project, shipped_folder
 from pipeline.stages.report import planned_images
-from tests.unit.compose.samples import PROJECT, composed
+from tests.unit.compose.samples import PROJECT, composed, locks
+from tests.unit.resolve.test_matrix import having
 
 AGENT = (PROJECT / "definitions/agents/claude.yaml").read_text()
 
@@ -60,6 +62,26 @@ def test_a_damaged_lock_of_ones_own_hides_the_shipped_one(tmp_path: Path) -> Non
 
     assert [error.message.partition(":")[0] for error in caught.value.errors] == ["integrity mismatch"]
     assert caught.value.errors[0].remedy == "agc lock --upgrade claude"
+
+
+def test_a_plan_of_everything_needs_every_cell_to_be_possible(tmp_path: Path) -> None:
+    """One image by its name does not."""
+    found = having("[{base: plain, agents: [picky], tier: v1}]")
+    project = Project(tmp_path, load_settings(tmp_path, {}), found, locks(found))
+
+    assert project.plan(("plain",), (AMD64,))[0].name == "plain"
+    with pytest.raises(ErrorGroup) as caught:
+        project.plan((), (AMD64,))
+    assert [error.location and str(error.location) for error in caught.value.errors] == ["matrix.yaml:5:34"]
+
+
+def test_the_images_of_a_project_are_those_of_its_matrix(tmp_path: Path) -> None:
+    """All combinations are there to look at."""
+    found = having("[{base: plain, agents: [claude], tier: v1}]")
+    project = Project(tmp_path, load_settings(tmp_path, {}), found, locks(found))
+
+    assert project.images == ("node-bun", "plain", "plain-claude")
+    assert len(project.combinations) == 6
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
