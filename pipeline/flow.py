@@ -49,7 +49,7 @@ def check_lock(project: Project) -> None:
 
 def explain(project: Project, name: str, platform: Platform) -> Explanation:
     """Return everything an image is made of, with its origins; needs neither engine nor network."""
-    from pipeline.stages.explain import explain_image  # noqa: PLC0415  # no build needs it
+    from pipeline.stages.explain import explain_image  # no build needs it
 
     (found,) = project.plan((name,), (platform,))
     return explain_image(found)
@@ -62,7 +62,7 @@ def plan(project: Project, names: Iterable[str], platforms: Iterable[Platform]) 
 
 async def lock(project: Project, upgrade: Iterable[str], reporter: Reporter) -> tuple[LockChange, ...]:
     """Resolve what is missing, stale or named in `upgrade`, write it, and return what changed."""
-    from pipeline.stages.locking import update_locks  # noqa: PLC0415  # no build needs it
+    from pipeline.stages.locking import update_locks  # no build needs it
 
     return await update_locks(project, upgrade, await _bench(project, reporter))
 
@@ -127,7 +127,7 @@ async def smoke(
 
 async def _bench(project: Project, reporter: Reporter) -> Workbench:
     # Imported late: protobuf and the daemon's management are not needed to validate or plan.
-    from pipeline.engine.buildkit.locate import connect  # noqa: PLC0415
+    from pipeline.engine.buildkit.locate import connect
 
     located = await connect(project.settings, reporter.notify)
     return Workbench(project.settings, located.engine, reporter)
@@ -135,6 +135,6 @@ async def _bench(project: Project, reporter: Reporter) -> Workbench:
 
 def _write_junit(reports: Iterable[SmokeReport], path: Path | None) -> None:
     if path is not None:
-        from pipeline.verify.junit import write_junit  # noqa: PLC0415  # only who asks for it pays for its library
+        from pipeline.verify.junit import write_junit  # only who asks for it pays for its library
 
         write_junit(reports, path)

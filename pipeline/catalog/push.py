@@ -29,7 +29,7 @@ async def push_index(
 
     Raises OutputError where the registry refuses it, or keeps something else than what was sent.
     """
-    import httpx  # noqa: PLC0415  # slow to import, and most builds push nothing
+    import httpx  # slow to import, and most builds push nothing
 
     address = f"{reference.base_url}/manifests/{reference.tag}"
     repository, tag = reference.repository, reference.tag
@@ -57,7 +57,7 @@ async def _authorize(
     challenge: str, repository: str, client: httpx.AsyncClient, credentials: Credentials | None
 ) -> str:
     """Return the Authorization header a challenge asks for (RFC 7617 Basic, distribution-spec token Bearer)."""
-    import httpx  # noqa: PLC0415  # as above
+    import httpx  # as above
 
     basic = httpx.BasicAuth(credentials.username, credentials.secret) if credentials else None
     if challenge.lower().startswith("basic"):

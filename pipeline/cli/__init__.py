@@ -42,10 +42,10 @@ def main(arguments: Sequence[str] | None = None, table: Mapping[str, Entry] | No
 
 
 def _run(arguments: Sequence[str], table: Mapping[str, Entry] | None) -> int:
-    import typer  # noqa: PLC0415 (100 ms; importing this package must stay cheap)
+    import typer  # 100 ms; importing this package must stay cheap
 
-    from pipeline.cli.app import COMMANDS, Invocation, Session, command_line  # noqa: PLC0415
-    from pipeline.cli.output import Output  # noqa: PLC0415
+    from pipeline.cli.app import COMMANDS, Invocation, Session, command_line
+    from pipeline.cli.output import Output
 
     invocation = Invocation(Session(output=Output(json=_asks_for_json(arguments))))
     try:
@@ -65,7 +65,7 @@ def _asks_for_json(arguments: Sequence[str]) -> bool:
 
 
 def _fail(error: BaseException, session: Session) -> int:
-    from pipeline.cli.failure import report  # noqa: PLC0415 (the good way does not pay for it)
+    from pipeline.cli.failure import report  # the good way does not pay for it
 
     leaves = tuple(_leaves(error))
     try:
@@ -88,7 +88,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _as_ours(leaves: tuple[BaseException, ...]) -> AgcError:
-    from typer import TyperException  # noqa: PLC0415 (loaded by now)
+    from typer import TyperException  # loaded by now
 
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return _StoppedError("interrupted, nothing was written")

@@ -45,7 +45,7 @@ def session_of(context: typer.Context) -> Session:
 
 def run_command(context: typer.Context, work: Callable[[Session], Awaitable[T]]) -> T:
     """Run the coroutine function `work` on an event loop, and return what it returns."""
-    import anyio  # noqa: PLC0415 (100 ms with its back end; commands that do not wait do without)
+    import anyio  # 100 ms with its back end; commands that do not wait do without
 
     return anyio.run(work, session_of(context))
 
@@ -89,7 +89,7 @@ def _on_color(context: typer.Context, value: Color | None) -> Color | None:
 
 def _on_version(context: typer.Context, value: bool) -> None:
     if value and not context.resilient_parsing:
-        from importlib.metadata import version  # noqa: PLC0415 (40 ms)
+        from importlib.metadata import version  # 40 ms
 
         number = version("agentcontainers")
         session_of(context).output.result({"version": number}, lambda: [line(f"agc {number}")])

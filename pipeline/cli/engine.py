@@ -27,7 +27,7 @@ def _help(context: typer.Context) -> None:
 @command.command()
 def status(context: typer.Context) -> None:
     """Show the embedded daemon: whether it runs, where, and how much disk it holds."""
-    from pipeline.engine.buildkit import daemon  # noqa: PLC0415
+    from pipeline.engine.buildkit import daemon
 
     session = session_of(context)
     settings = _settings(session)
@@ -48,7 +48,7 @@ def status(context: typer.Context) -> None:
 @command.command()
 def start(context: typer.Context) -> None:
     """Find or start an engine, as a build would, and say which."""
-    from pipeline.engine.buildkit.locate import connect  # noqa: PLC0415
+    from pipeline.engine.buildkit.locate import connect
 
     async def work(session: Session) -> dict[str, str]:
         located = await connect(_settings(session), session.output.note)
@@ -61,7 +61,7 @@ def start(context: typer.Context) -> None:
 @command.command()
 def stop(context: typer.Context) -> None:
     """Stop the embedded daemon; what it has built stays on disk."""
-    from pipeline.engine.buildkit import daemon  # noqa: PLC0415
+    from pipeline.engine.buildkit import daemon
 
     async def work(session: Session) -> bool:
         return await daemon.stop(_settings(session))
@@ -77,8 +77,8 @@ def prune(
     everything: Annotated[bool, typer.Option("--all", help="Also what the next build could use.")] = False,
 ) -> None:
     """Delete build cache. Locked roots stay: the archive may not give them a second time."""
-    from pipeline.engine.buildkit import daemon  # noqa: PLC0415
-    from pipeline.engine.buildkit.locate import connect  # noqa: PLC0415
+    from pipeline.engine.buildkit import daemon
+    from pipeline.engine.buildkit.locate import connect
 
     async def work(session: Session) -> int:
         settings = _settings(session)

@@ -114,7 +114,7 @@ class Output:
         return self.color is Color.ALWAYS
 
     def _console(self, stream: TextIO) -> Console:
-        from rich.console import Console  # noqa: PLC0415 (costs 80 ms, and pipes never need it)
+        from rich.console import Console  # costs 80 ms, and pipes never need it
 
         styled = self._styled(stream)
         return Console(
@@ -132,7 +132,7 @@ class Output:
             self._write(stream, text_of(lines))
 
     def _print(self, console: Console, lines: Iterable[Line]) -> None:
-        from rich.text import Text  # noqa: PLC0415 (see _console)
+        from rich.text import Text  # see _console
 
         for one in lines:
             console.print(Text.assemble(*one), soft_wrap=True)

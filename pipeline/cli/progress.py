@@ -300,7 +300,7 @@ class TreeProgress:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        from rich.live import Live  # noqa: PLC0415 (only a terminal needs it)
+        from rich.live import Live  # only a terminal needs it
 
         live = Live(self, console=self._output.terminal, refresh_per_second=_REFRESHES, vertical_overflow="crop")
         self._stack.callback(live.stop)
@@ -340,7 +340,7 @@ class TreeProgress:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the picture of this moment; the last line of the terminal stays free for the cursor."""
-        from rich.text import Text  # noqa: PLC0415 (see __enter__)
+        from rich.text import Text  # see __enter__
 
         glyphs = ASCII if options.ascii_only else UNICODE
         for one in self.lines(width=options.max_width - _ECHO, height=console.size.height - 1, glyphs=glyphs):

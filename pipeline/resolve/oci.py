@@ -49,7 +49,7 @@ def parse_reference(ref: str) -> Reference:
 
 async def resolve_image(ref: str, platforms: Sequence[str], client: httpx.AsyncClient) -> ImagePin:
     """Return the digests `ref` has now; raises ResolveError where the registry cannot be reached or refuses."""
-    import httpx  # noqa: PLC0415  # slow to import, and a build that finds all it needs locked never asks a registry
+    import httpx  # slow to import, and a build that finds all it needs locked never asks a registry
 
     reference = parse_reference(ref)
     url = f"{reference.base_url}/manifests/{reference.tag}"

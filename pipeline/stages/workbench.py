@@ -70,9 +70,9 @@ class Workbench:
     def http_client(self) -> httpx.AsyncClient:
         """Return a client that uses this machine's proxies and CA bundle, and nothing from the environment beside."""
         # Imported late: a build that finds everything locked never needs the network.
-        import ssl  # noqa: PLC0415
+        import ssl
 
-        import httpx  # noqa: PLC0415
+        import httpx
 
         context = ssl.create_default_context(cafile=str(self.settings.ca_bundle) if self.settings.ca_bundle else None)
         proxy = self.settings.proxy
@@ -87,7 +87,7 @@ class Workbench:
 
     async def fetch_npm(self, path: str) -> Any:
         """Return the package document at `path` below the npm registry, or None where there is none."""
-        import httpx  # noqa: PLC0415  # see http_client
+        import httpx  # see http_client
 
         url = self.settings.mirrored(NPM_REGISTRY) + path
         reason = ""

@@ -24,7 +24,7 @@ _REFUSED = 400
 
 async def probe(url: str, wiring: Wiring, ca_bundle: Path | None) -> int | str:
     """Return the HTTP status that the mirror of the public `url` answers with, or why there was no answer."""
-    import httpx  # noqa: PLC0415  # needed after a failure only, and it takes longer to import than all of this package
+    import httpx  # needed after a failure only, and it takes longer to import than all of this package
 
     try:
         context = ssl.create_default_context(cafile=ca_bundle)
@@ -50,7 +50,7 @@ async def _status(client: httpx.AsyncClient, url: str) -> int:
 
 def routes(wiring: Wiring) -> dict[str, httpx.AsyncHTTPTransport | None]:
     """Return through which transport each pattern of URLs goes, as httpx wants it; None is the direct way."""
-    import httpx  # noqa: PLC0415  # as above
+    import httpx  # as above
 
     proxied: dict[str, httpx.AsyncHTTPTransport | None] = {
         f"{scheme}://": httpx.AsyncHTTPTransport(proxy=proxy)

@@ -172,7 +172,7 @@ async def _unpack_archive(settings: Settings, work: Path, output: Path, notify: 
 
 
 async def _download(settings: Settings, target: Path) -> None:
-    import httpx  # noqa: PLC0415  # costs more than a whole build with nothing to do, which never downloads
+    import httpx  # costs more than a whole build with nothing to do, which never downloads
 
     proxy = settings.proxy
     tls = ssl.create_default_context(cafile=settings.ca_bundle)
