@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pipeline import flow
 from pipeline.cli.app import Session, run_command, session_of
 from pipeline.cli.options import ImageNames, Locked, PlatformNames, platforms
-from pipeline.cli.output import build_summary
 from pipeline.cli.progress import progress
+from pipeline.cli.summary import build_summary
 from pipeline.engine.api import Compression
 from pipeline.errors import UsageError
 from pipeline.stages.outputs import parse_output
+from pipeline.stages.report import ImageReport
 
 
 def command(
@@ -41,12 +42,11 @@ def command(
     target = parse_output(output)
     wanted = platforms(platform)
 
-    async def work(session: Session) -> dict[str, Any]:
+    async def work(session: Session) -> tuple[ImageReport, ...]:
         with progress(session.output) as reporter:
-            reports = await flow.build(
+            return await flow.build(
                 project, images, wanted, target, reporter, locked=locked, compression=compression, junit=junit
             )
-        return {"images": [report.as_json() for report in reports]}
 
     built = run_command(context, work)
-    session.output.result(built, lambda: build_summary(built))
+    session.output.result({"images": [report.as_json() for report in built]}, lambda: build_summary(built))

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeAlias
 
 from pipeline.errors import OutputError
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.?|[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _KILO = 1000
-_SHORT_DIGEST = len("sha256:") + 12
 _MINUTE = 60
 _HOUR = 3600
 
@@ -196,105 +195,3 @@ def _cell(cell: Span, at: int, width: int, right: Collection[int]) -> Line:
     space = Span(" " * (width - len(cell.text)))
     gap = Span("  " if at else "")
     return (gap, space, cell) if at in right else (gap, cell, space)
-
-
-@dataclass(frozen=True, slots=True)
-class LayerView:
-    """One layer of a built image."""
-
-    component: str
-    digest: str
-    size: int
-    cached: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PlatformView:
-    """A built image for one platform, its layers in order."""
-
-    platform: str
-    digest: str
-    graph_digest: str
-    layers: tuple[LayerView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ImageView:
-    """What a person wants to know of an image that was just built."""
-
-    name: str
-    digest: str
-    graph_digest: str
-    platforms: tuple[PlatformView, ...] = ()
-    passed: int = 0
-    failed: int = 0
-    seconds: tuple[tuple[str, float], ...] = ()
-    outputs: tuple[str, ...] = ()
-    run: str = ""
-
-
-def image_view(data: Mapping[str, Any]) -> ImageView:
-    """Return the view of one entry of `images` in what `agc build --json` prints."""
-    return ImageView(
-        name=data["name"],
-        digest=data.get("digest") or "",
-        graph_digest=data.get("graphDigest") or "",
-        platforms=tuple(_platform_view(entry) for entry in data.get("platforms", ())),
-        passed=data.get("smoke", {}).get("passed", 0),
-        failed=data.get("smoke", {}).get("failed", 0),
-        seconds=tuple(data.get("seconds", {}).items()),
-        outputs=tuple(data.get("outputs", ())),
-        run=data.get("command") or "",
-    )
-
-
-def _platform_view(data: Mapping[str, Any]) -> PlatformView:
-    layers = (LayerView(one["component"], one["digest"], one["size"], one["cached"]) for one in data["layers"])
-    return PlatformView(data["platform"], data["digest"] or "", data["graphDigest"], tuple(layers))
-
-
-def build_summary(data: Mapping[str, Any]) -> tuple[Line, ...]:
-    """Return the lines for people of the whole object that `agc build --json` prints."""
-    views = [image_view(entry) for entry in data["images"]]
-    return tuple(one for at, view in enumerate(views) for one in (*([line()] if at else []), *image_summary(view)))
-
-
-def image_summary(view: ImageView) -> tuple[Line, ...]:
-    """Return the lines that close a build: digests, size of each layer, time of each stage, how to run it."""
-    rows: list[tuple[str | Span, ...]] = [
-        ("digest", view.digest) if view.digest else ("digest", Span("not exported", "dim")),
-        ("graph", view.graph_digest),
-    ]
-    tail: list[tuple[str | Span, ...]] = []
-    if view.passed or view.failed:
-        tail.append(("smoke", _smoke(view)))
-    if view.seconds:
-        tail.append(("time", ", ".join(f"{stage} {seconds(spent)}" for stage, spent in view.seconds)))
-    tail += [("output", output) for output in view.outputs]
-    if view.run:
-        tail.append(("run", Span(view.run, "bold")))
-    width = max(len(row[0]) for row in [*rows, *tail])
-    platforms = [one for entry in view.platforms for one in _platform_lines(entry)]
-    facts, ends = ([line("  ", Span(f"{row[0]:<{width}} ", "dim"), row[1]) for row in part] for part in (rows, tail))
-    return (line(Span(view.name, "bold")), *facts, line(), *platforms, *ends)
-
-
-def _smoke(view: ImageView) -> Span:
-    if view.failed:
-        return Span(f"{view.failed} failed, {view.passed} passed", "red")
-    return Span(f"{view.passed} passed", "green")
-
-
-def _platform_lines(view: PlatformView) -> tuple[Line, ...]:
-    rows: list[tuple[str | Span, ...]] = [
-        (layer.component, human_size(layer.size), Span("cached", "dim") if layer.cached else Span("built", "green"))
-        for layer in view.layers
-    ]
-    built = sum(not layer.cached for layer in view.layers)
-    total = (
-        Span("total", "dim"),
-        human_size(sum(layer.size for layer in view.layers)),
-        f"{built} of {len(rows)} built",
-    )
-    heading = line("  ", Span(view.platform, "cyan"), "  ", Span(view.digest[:_SHORT_DIGEST], "dim"))
-    return (heading, *table([*rows, total], right={1}, indent=4), line())

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from pipeline.cli.output import (
     Color,
-    ImageView,
     Output,
     Span,
-    build_summary,
     human_size,
-    image_view,
     line,
     plain,
     seconds,
@@ -27,33 +22,6 @@ from pipeline.cli.output import (
 from pipeline.errors import OutputError
 
 MakeOutput = Callable[..., Output]
-
-BUILT: dict[str, Any] = {
-    "images": [
-        {
-            "name": "node-bun-claude",
-            "digest": "sha256:" + "a1" * 32,
-            "graphDigest": "sha256:" + "b2" * 32,
-            "platforms": [
-                {
-                    "platform": platform,
-                    "digest": "sha256:" + digit * 64,
-                    "graphDigest": "sha256:" + "b2" * 32,
-                    "layers": [
-                        {"component": "root debian-trixie", "digest": "sha256:1", "size": 43_123_456, "cached": True},
-                        {"component": "toolchain node", "digest": "sha256:2", "size": 52_000_000, "cached": False},
-                        {"component": "config", "digest": "sha256:3", "size": 512, "cached": False},
-                    ],
-                }
-                for platform, digit in (("linux/amd64", "c"), ("linux/arm64", "d"))
-            ],
-            "smoke": {"passed": 5, "failed": 0},
-            "seconds": {"root": 0.04, "build": 12.34, "smoke": 61.0},
-            "outputs": ["oci layout out/node-bun-claude"],
-            "command": "docker run -it --rm node-bun-claude",
-        }
-    ]
-}
 
 
 def written(output: Output) -> tuple[str, str]:
@@ -204,23 +172,3 @@ def test_table_aligns_and_leaves_no_trailing_space() -> None:
 def test_empty_table_is_empty() -> None:
     """No rows and no header, no lines."""
     assert table([]) == ()
-
-
-def test_contract_object_feeds_the_summary(golden: Callable[[str, str], None]) -> None:
-    """The very object that `--json` prints is what people see as text."""
-    golden("cli/summary.txt", text_of(build_summary(json.loads(json.dumps(BUILT)))))
-
-
-def test_image_that_was_not_exported_says_so() -> None:
-    """Without an export there is no manifest digest, and nothing made up in its place."""
-    view = image_view({"name": "node-bun-claude", "digest": None, "graphDigest": "sha256:b2", "platforms": []})
-
-    assert view == ImageView("node-bun-claude", "", "sha256:b2")
-    assert "not exported" in text_of(build_summary({"images": [{"name": "x", "graphDigest": "sha256:b2"}]}))
-
-
-def test_failed_smoke_tests_are_counted() -> None:
-    """The summary of an image whose tests failed says how many did."""
-    image = BUILT["images"][0] | {"smoke": {"passed": 4, "failed": 1}}
-
-    assert "1 failed, 4 passed" in text_of(build_summary({"images": [image]}))
