@@ -6,19 +6,18 @@ never names an image of which a platform is missing.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from pipeline.catalog.credentials import Credentials
 from pipeline.digest import Digest, digest_bytes
+from pipeline.engine.layout import INDEX_TYPE
 from pipeline.errors import OutputError
-from pipeline.resolve.oci import Reference
+from pipeline.resolve.oci import Reference, bearer_token
 
 if TYPE_CHECKING:
     import httpx
 
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
-_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+
 _UNAUTHORIZED = 401
 
 
@@ -37,11 +36,11 @@ async def push_index(
     try:
         answer = await client.put(address, content=index, headers=headers)
         if answer.status_code == _UNAUTHORIZED:
-            challenge = answer.headers.get("WWW-Authenticate", "")
-            headers["Authorization"] = await _authorize(challenge, repository, client, credentials)
+            headers["Authorization"] = await _authorize(answer, reference, client, credentials)
             answer = await client.put(address, content=index, headers=headers)
-    except httpx.HTTPError as error:
-        raise OutputError(f"{repository}:{tag} could not be pushed: {error or type(error).__name__}") from error
+    except (httpx.HTTPError, ValueError) as error:
+        reason = str(error) or type(error).__name__
+        raise OutputError(f"{repository}:{tag} could not be pushed: {reason}") from error
     if not answer.is_success:
         raise OutputError(
             f"{repository}:{tag} could not be pushed: the registry says HTTP {answer.status_code}",
@@ -54,20 +53,15 @@ async def push_index(
 
 
 async def _authorize(
-    challenge: str, repository: str, client: httpx.AsyncClient, credentials: Credentials | None
+    answer: httpx.Response, reference: Reference, client: httpx.AsyncClient, credentials: Credentials | None
 ) -> str:
-    """Return the Authorization header a challenge asks for (RFC 7617 Basic, distribution-spec token Bearer)."""
+    """Return the Authorization header that `answer` asks for: RFC 7617 Basic, or a token for pushing."""
     import httpx  # as above
 
     basic = httpx.BasicAuth(credentials.username, credentials.secret) if credentials else None
-    if challenge.lower().startswith("basic"):
+    if answer.headers.get("WWW-Authenticate", "").lower().startswith("basic"):
         if basic is None:
-            raise OutputError(f"{repository}: the registry wants a login", remedy="docker login")
+            raise OutputError(f"{reference.repository}: the registry wants a login", remedy="docker login")
         return next(basic.auth_flow(httpx.Request("GET", "http://registry"))).headers["Authorization"]
-    fields = dict(_CHALLENGE.findall(challenge))
-    scope = {"service": fields.get("service", ""), "scope": f"repository:{repository}:pull,push"}
-    granted = await client.get(fields.get("realm", ""), params=scope, auth=basic)
-    if not granted.is_success:
-        raise OutputError(f"{repository}: the registry gave no token for pushing", remedy="docker login")
-    document = granted.json()
-    return f"Bearer {document.get('token') or document.get('access_token')}"
+    scope = f"repository:{reference.repository}:pull,push"
+    return f"Bearer {await bearer_token(answer, client, scope=scope, auth=basic)}"

@@ -56,7 +56,7 @@ async def resolve_image(ref: str, platforms: Sequence[str], client: httpx.AsyncC
     try:
         answer = await client.get(url, headers={"Accept": _ACCEPT})
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            token = await _token(answer, client)
+            token = await bearer_token(answer, client)
             answer = await client.get(url, headers={"Accept": _ACCEPT, "Authorization": f"Bearer {token}"})
         answer.raise_for_status()
         document = answer.json()
@@ -84,13 +84,18 @@ def _platforms(document: Mapping[str, object], platforms: Sequence[str], ref: st
     return found
 
 
-async def _token(answer: httpx.Response, client: httpx.AsyncClient) -> str:
-    """Fetch an anonymous pull token as the distribution spec's token authentication describes."""
+async def bearer_token(
+    answer: httpx.Response, client: httpx.AsyncClient, *, scope: str = "", auth: httpx.Auth | None = None
+) -> str:
+    """Return the token that the challenge in `answer` asks for (distribution token authentication).
+
+    `scope` replaces the one the registry names; without `auth` the token is an anonymous one. Raises httpx.HTTPError.
+    """
     challenge = dict(_CHALLENGE.findall(answer.headers.get("WWW-Authenticate", "")))
     realm = challenge.pop("realm", None)
     if realm is None:
         answer.raise_for_status()
-    granted = await client.get(str(realm), params=challenge)
+    granted = await client.get(str(realm), params=challenge | ({"scope": scope} if scope else {}), auth=auth)
     granted.raise_for_status()
     document = granted.json()
     return str(document.get("token") or document.get("access_token"))

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from pipeline.catalog.credentials import Credentials
-from pipeline.catalog.push import INDEX_TYPE, push_index
+from pipeline.catalog.push import push_index
 from pipeline.digest import Digest, digest_bytes
+from pipeline.engine.layout import INDEX_TYPE
 from pipeline.errors import OutputError
 from pipeline.resolve.oci import parse_reference
 
