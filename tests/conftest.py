@@ -1,11 +1,13 @@
-"""What all tests share: golden files, and the one option that renews them."""
+"""What all tests share: golden files with the one option that renews them, and `agc` with one image built by it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.engine.support import Agc, Run, shared
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -28,3 +30,18 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == file.read_text(encoding="utf-8"), f"{name} differs; look at it, then pytest --accept"
 
     return check
+
+
+@pytest.fixture(scope="session")
+def agc() -> Iterator[Agc]:
+    """Return `agc` on the tests' own cache, with an engine of its own."""
+    with shared.lend() as agc:
+        yield agc
+
+
+@pytest.fixture(scope="session")
+def first(agc: Agc) -> Run:
+    """Return the first build of the image in that cache, a cold one."""
+    run, _ = shared.first_build
+    assert run.code == 0, run.stderr
+    return run

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.engine.support import IMAGE, Agc, Run, free_port, shared, wait_for
+from tests.engine.support import IMAGE, Agc, Run, free_port, wait_for
 
 REGISTRY = """\
 version: 0.1
@@ -49,21 +49,6 @@ class Registry:
         """Return the requests so far that changed something, as the access log has them."""
         lines = self.log.read_text().splitlines()
         return [line for line in lines if any(f'"{method} /v2/' in line for method in ("PUT", "POST", "PATCH"))]
-
-
-@pytest.fixture(scope="session")
-def agc() -> Iterator[Agc]:
-    """Return `agc` on the tests' own cache."""
-    with shared.lend() as agc:
-        yield agc
-
-
-@pytest.fixture(scope="session")
-def first(agc: Agc) -> Run:
-    """Return the first build of the image."""
-    run, _ = shared.first_build
-    assert run.code == 0, run.stderr
-    return run
 
 
 @pytest.fixture(scope="session")
@@ -104,8 +89,9 @@ def _end(daemon: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="session")
-def loaded(agc: Agc, docker: Docker) -> Run:
-    """Build the image into the Docker daemon."""
+def loaded(agc: Agc, first: Run, docker: Docker) -> Run:
+    """Build the image into the Docker daemon, after it was built once."""
+    assert first.code == 0
     run = agc.given(DOCKER_HOST=docker.host)("build", IMAGE, "--json", "--output", "docker")
     assert run.code == 0, run.stderr
     return run

@@ -26,7 +26,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.engine.buildkit.client import BuildKit
 from pipeline.engine.buildkit.daemon_config import config_text, daemon_environment, fingerprint, socket_path
-from pipeline.engine.buildkit.process import last_words, listener, spawn, started_ticks, terminate
+from pipeline.engine.buildkit.process import (
+    last_words,
+    listener,
+    spawn,
+    started_ticks,
+    terminate,
+    unmount_below,
+)
 from pipeline.engine.buildkit.programs import Notify, Programs, exclusive
 from pipeline.errors import EngineError
 from pipeline.settings import Settings
@@ -229,7 +236,7 @@ async def _start(settings: Settings, programs: Programs, wanted: str) -> None:
 
 
 async def _end(settings: Settings) -> bool:
-    """End the daemon, by record or by socket, and remove its run files; tell whether there was one."""
+    """End the daemon, by record or by socket, and remove its run files and mounts; tell whether there was one."""
     record, path = _read(settings), _socket(settings)
     pids = {pid for pid in [listener(path)] if pid}
     if record and started_ticks(record.pid) == record.ticks:
@@ -237,6 +244,7 @@ async def _end(settings: Settings) -> bool:
     with anyio.CancelScope(shield=True):
         for pid in pids:
             await terminate(pid)
+        await anyio.to_thread.run_sync(unmount_below, _root(settings))
     for leftover in (path, _record_path(settings)):
         leftover.unlink(missing_ok=True)
     return bool(pids)

@@ -84,3 +84,21 @@ def last_words(log: str) -> list[str]:
     return [line for line, after in zip(lines, following, strict=True) if "\t" not in (line[:1], after[:1])][
         -_LOG_LINES:
     ]
+
+
+def mounts_below(folder: Path, mountinfo: str) -> tuple[str, ...]:
+    """Return the mount points below `folder` in the text of /proc/PID/mountinfo, innermost first.
+
+    White space in them is written as octal there (proc_pid_mountinfo(5)).
+    """
+    points = [
+        line.split()[4].encode("latin-1", "backslashreplace").decode("unicode_escape")
+        for line in mountinfo.splitlines()
+    ]
+    return tuple(sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True))
+
+
+def unmount_below(folder: Path) -> None:
+    """Unmount what a killed daemon left mounted below `folder`, or nobody could delete it."""
+    for point in mounts_below(folder, Path("/proc/self/mountinfo").read_text(encoding="utf-8")):
+        subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)

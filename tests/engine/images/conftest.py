@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.engine.small import small_project
 from tests.engine.support import Agc, Run, shared
-
-
-@pytest.fixture(scope="session")
-def agc() -> Iterator[Agc]:
-    """Return `agc` on the tests' own cache."""
-    with shared.lend() as agc:
-        yield agc
-
-
-@pytest.fixture(scope="session")
-def first(agc: Agc) -> Run:
-    """Return the first, cold build of the image."""
-    run, _ = shared.first_build
-    assert run.code == 0, run.stderr
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,9 @@ def test_smoke_lists_each_test(agc: Agc, failing: Path) -> None:
     run = agc("smoke", "small", project=failing)
 
     assert run.code == 8
-    shown = {line.split()[2]: line.split()[0] for line in run.stdout.splitlines() if "bases/small:" in line}
+    rows = [line.split() for line in run.stdout.splitlines() if "bases/small:" in line]
+    assert {row[1] for row in rows} == {"answer"}
+    shown = {row[3]: row[0] for row in rows}
     assert shown == {
         "runs-as-dev": "passed",
         "fails": "failed",

@@ -16,7 +16,7 @@ from pipeline.engine.buildkit.daemon_config import (
     registry_mirrors,
     socket_path,
 )
-from pipeline.engine.buildkit.process import last_words, listener, started_ticks
+from pipeline.engine.buildkit.process import last_words, listener, mounts_below, started_ticks
 from pipeline.engine.buildkit.programs import Programs
 from pipeline.settings import Settings
 
@@ -184,3 +184,13 @@ def test_a_cache_without_record_has_no_daemon(tmp_path: Path) -> None:
     assert status(settings) is None
     record.write_text("{}")
     assert status(settings) is None
+
+
+def test_mounts_of_a_folder_are_found_innermost_first() -> None:
+    """A folder beside it whose name begins alike is not below it; spaces come as octal."""
+    text = "\n".join(
+        f"36 35 98:0 / {point} rw,noatime shared:1 - ext4 /dev/root rw"
+        for point in ("/", "/c/root", "/c/root/a", r"/c/root/a/merged\040one", "/c/root-other/b")
+    )
+
+    assert mounts_below(Path("/c/root"), text) == ("/c/root/a/merged one", "/c/root/a")
