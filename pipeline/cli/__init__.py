@@ -121,6 +121,7 @@ def _rare_collections() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()  # or setting the threshold back would start the very collection this avoids
         gc.set_threshold(*before)
 
 

@@ -36,7 +36,6 @@ class Model(BaseModel):
         extra="forbid",
         alias_generator=lambda name: re.sub(r"_(\w)", lambda match: match[1].upper(), name),
         validate_by_name=False,
-        use_attribute_docstrings=True,
         # Schemas are built when first needed: a start that reads no YAML pays for none of them.
         defer_build=True,
     )

@@ -39,7 +39,7 @@ from pipeline.errors import EngineError
 from pipeline.settings import Settings
 
 _START_SECONDS = 30
-_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_DIR")
+_PASSED_ON = ("PATH", "HOME", "LANG", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +210,11 @@ async def _start(settings: Settings, programs: Programs, wanted: str) -> None:
         log.replace(run / "buildkitd.old.log")
     command = [str(programs.buildkitd), f"--config={config}", f"--root={_root(settings)}", f"--addr=unix://{path}"]
     command += ["--oci-worker=true", "--containerd-worker=false", "--allow-insecure-entitlement=network.host"]
+    # Its temporary mounts lie below its root, where they are found and unmounted should it be killed.
+    temporary = _root(settings) / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name in _PASSED_ON if (value := os.environ.get(name))}
-    pid = spawn(command, {**kept, **daemon_environment(settings)}, log)
+    pid = spawn(command, {**kept, "TMPDIR": str(temporary), **daemon_environment(settings)}, log)
     ticks = started_ticks(pid) or 0
     record = _Record(
         pid=pid,
