@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline import flow
 from pipeline.cli.app import Session, run_command, session_of
-from pipeline.cli.options import ImageNames, Locked, PlatformNames, platforms
+from pipeline.cli.options import ImageNames, JunitFile, Locked, PlatformNames, named, platforms
 from pipeline.cli.progress import progress
 from pipeline.cli.summary import build_summary
 from pipeline.engine.api import Compression
-from pipeline.errors import UsageError
 from pipeline.stages.outputs import parse_output
 from pipeline.stages.report import ImageReport
 
@@ -30,13 +28,10 @@ def command(
     compression: Annotated[
         Compression, typer.Option("--compression", help="How layers are compressed.")
     ] = Compression.ZSTD,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write the smoke tests' results as JUnit XML.")
-    ] = None,
+    junit: JunitFile = None,
 ) -> None:
     """Build images, run their smoke tests, and write out those that pass."""
-    if not images:
-        raise UsageError("no image was named", remedy="agc plan lists them")
+    names = named(images)
     session = session_of(context)
     project = flow.open_project(session.project)
     target = parse_output(output)
@@ -45,7 +40,7 @@ def command(
     async def work(session: Session) -> tuple[ImageReport, ...]:
         with progress(session.output) as reporter:
             return await flow.build(
-                project, images, wanted, target, reporter, locked=locked, compression=compression, junit=junit
+                project, names, wanted, target, reporter, locked=locked, compression=compression, junit=junit
             )
 
     built = run_command(context, work)

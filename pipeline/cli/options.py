@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline.cli.app import complete_image
+from pipeline.errors import UsageError
 from pipeline.platform import Platform, host_platform, parse_platform
 
 ImageNames = Annotated[
@@ -24,6 +26,18 @@ PlatformNames = Annotated[
 Locked = Annotated[
     bool, typer.Option("--locked", help="Fail where anything is missing from the lock or has moved (for CI).")
 ]
+
+
+JunitFile = Annotated[
+    Path | None, typer.Option("--junit", metavar="FILE", help="Write the smoke tests' results as JUnit XML.")
+]
+
+
+def named(images: list[str] | None) -> list[str]:
+    """Return the images a command was given; raises UsageError where there is none."""
+    if not images:
+        raise UsageError("no image was named", remedy="agc plan lists them")
+    return images
 
 
 def platforms(text: str | None) -> tuple[Platform, ...]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from pipeline import flow
 from pipeline.cli.app import Session, run_command, session_of
-from pipeline.cli.options import ImageNames, Locked, PlatformNames, platforms
+from pipeline.cli.options import ImageNames, JunitFile, Locked, PlatformNames, named, platforms
 from pipeline.cli.output import Line, Span, line, plain, seconds, table
 from pipeline.cli.progress import progress
-from pipeline.errors import UsageError
 from pipeline.verify.smoke import SmokeReport, SmokeResult
 
 
@@ -22,20 +20,17 @@ def command(
     images: ImageNames = None,
     platform: PlatformNames = None,
     locked: Locked = False,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML.")
-    ] = None,
+    junit: JunitFile = None,
 ) -> None:
     """Run the smoke tests of images as their user, without writing the images out. Exit code 8 if one fails."""
-    if not images:
-        raise UsageError("no image was named", remedy="agc plan lists them")
+    names = named(images)
     session = session_of(context)
     project = flow.open_project(session.project)
     wanted = platforms(platform)
 
     async def work(session: Session) -> tuple[SmokeReport, ...]:
         with progress(session.output) as reporter:
-            return await flow.smoke(project, images, wanted, reporter, locked=locked, junit=junit)
+            return await flow.smoke(project, names, wanted, reporter, locked=locked, junit=junit)
 
     reports = run_command(context, work)
     if not session.output.json or all(reports):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from pipeline.digest import Canonical, Digest, digest_json
 from pipeline.errors import AgcError, ErrorGroup, Location, LockError
 from pipeline.files import write_text
 from pipeline.models.defined import Defined, Definitions
-from pipeline.models.kinds import BaseSpec, RootSpec
+from pipeline.models.kinds import BaseSpec, CommonToolsSpec, RootSpec, ToolchainSpec
 from pipeline.models.parts import NpmArchive
 from pipeline.resolve.pins import ComponentLock, PackagesLock, RootLock, SystemLock
 
@@ -87,12 +88,19 @@ def root_inputs(spec: RootSpec) -> Digest:
 
 def system_packages(definitions: Definitions, spec: BaseSpec) -> tuple[str, ...]:
     """Return the Debian packages a base asks for, its own, its common tools' and its toolchains', sorted."""
-    names = set(spec.debian)
-    for tools in spec.common_tools:
-        names.update(definitions.common_tools[tools].model.spec.debian)
-    for toolchain in spec.toolchains:
-        names.update(definitions.toolchains[toolchain].model.spec.debian)
-    return tuple(sorted(names))
+    return asked_for(
+        spec,
+        (definitions.common_tools[name].model.spec for name in spec.common_tools),
+        (definitions.toolchains[name].model.spec for name in spec.toolchains),
+    )
+
+
+def asked_for(
+    base: BaseSpec, common_tools: Iterable[CommonToolsSpec], toolchains: Iterable[ToolchainSpec]
+) -> tuple[str, ...]:
+    """Return the Debian packages that a base, its common tools and its toolchains name, each once, sorted."""
+    lists = (base.debian, *(spec.debian for spec in common_tools), *(spec.debian for spec in toolchains))
+    return tuple(sorted(set(chain.from_iterable(lists))))
 
 
 def system_inputs(definitions: Definitions, spec: BaseSpec) -> Digest:

@@ -8,7 +8,7 @@ builds, kept in the cache and never written to the lock, and every such build sa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from pipeline.models.defined import Defined
 from pipeline.models.kinds import Root, RootSpec
 from pipeline.platform import Platform, host_platform
 from pipeline.resolve.debian import resolve_packages
+from pipeline.resolve.lock import asked_for
 from pipeline.resolve.pins import BootstrapPin, DebPin, RootLock, SystemPin
 from pipeline.resolve.plan import ImagePlan
 from pipeline.stages.workbench import Workbench
@@ -104,7 +105,7 @@ async def freshen(plan: ImagePlan, gone: str, bench: Workbench) -> ImagePlan:
     packages = await resolve_packages(
         root_state(plan),
         plan.root.defined.model.spec,
-        sorted(_asked_for(plan)),
+        _asked_for(plan),
         archive_mirrors(plan.root.defined.model.spec, bench),
         plan.platform,
         bench.solve_files,
@@ -177,13 +178,9 @@ def _has_file(plan: ImagePlan, name: str) -> bool:
     return any(pin.path.endswith(f"/{name}") for pin in plan.system.packages)
 
 
-def _asked_for(plan: ImagePlan) -> Iterable[str]:
-    names = set(plan.base.model.spec.debian)
-    for tools in plan.common_tools:
-        names.update(tools.model.spec.debian)
-    for toolchain, _ in plan.toolchains:
-        names.update(toolchain.model.spec.debian)
-    return names
+def _asked_for(plan: ImagePlan) -> tuple[str, ...]:
+    tools = (item.model.spec for item in plan.common_tools)
+    return asked_for(plan.base.model.spec, tools, (item.model.spec for item, _ in plan.toolchains))
 
 
 def _moved(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Moved, ...]:
@@ -210,7 +207,7 @@ def _root_record(locked: Digest, bench: Workbench) -> Path:
 
 
 def _packages_record(plan: ImagePlan, bench: Workbench) -> Path:
-    key = digest_json([plan.root.digest, sorted(_asked_for(plan)), [pin.sha256 for pin in plan.system.packages]])
+    key = digest_json([plan.root.digest, _asked_for(plan), [pin.sha256 for pin in plan.system.packages]])
     return bench.settings.cache / "moved" / f"packages-{hex_of(key)}.json"
 
 
