@@ -36,6 +36,8 @@ SYSTEM_CA_BUNDLES = (
     Path("/etc/ssl/cert.pem"),
 )
 NPM_REGISTRY = "https://registry.npmjs.org/"
+PYPI_INDEX = "https://pypi.org/simple/"
+PYPI_FILES = "https://files.pythonhosted.org/"
 DEBIAN_ARCHIVE = "http://deb.debian.org/debian"
 DEBIAN_SECURITY = "http://deb.debian.org/debian-security"
 BUILDKIT_VERSION = "v0.32.1"

@@ -11,7 +11,8 @@ from pipeline import flow
 from pipeline.cli.app import session_of
 from pipeline.cli.output import Line, Span, line, table
 from pipeline.errors import UsageError
-from pipeline.models.load import pick, suggest
+from pipeline.models.choices import pick, suggest
+from pipeline.models.defined import Defined
 from pipeline.resolve.matrix import TIERS, Combination
 from pipeline.stages.project import Project
 
@@ -37,8 +38,8 @@ def command(
     chosen = [
         item
         for item in project.combinations
-        if base in {None, item.base.name}
-        and (agent is None or (item.agent is not None and item.agent.name == agent))
+        if base in {None, item.parts.base.name}
+        and agent in {None, _name(item.parts.agent)}
         and tier in {None, item.tier}
     ]
     images = [item for item in chosen if not item.reason]
@@ -60,11 +61,16 @@ def _check_names(project: Project, base: str | None, agent: str | None, tier: st
         raise UsageError(f"there is no tier named {tier!r}", remedy=suggest(tier, TIERS))
 
 
+def _name(part: Defined[Any] | None) -> str | None:
+    return part.name if part else None
+
+
 def _image_json(item: Combination) -> dict[str, Any]:
     return {
         "name": item.name,
-        "base": item.base.name,
-        "agent": item.agent.name if item.agent else None,
+        "base": item.parts.base.name,
+        "agent": _name(item.parts.agent),
+        "toolpack": _name(item.parts.toolpack),
         "tier": item.tier or None,
         "platforms": list(item.platforms),
     }
@@ -73,8 +79,9 @@ def _image_json(item: Combination) -> dict[str, Any]:
 def _excluded_json(item: Combination) -> dict[str, Any]:
     return {
         "name": item.name,
-        "base": item.base.name,
-        "agent": item.agent.name if item.agent else None,
+        "base": item.parts.base.name,
+        "agent": _name(item.parts.agent),
+        "toolpack": _name(item.parts.toolpack),
         "reason": item.reason,
         "location": str(item.location) if item.location else None,
     }
@@ -84,14 +91,15 @@ def _lines(images: Sequence[Combination], others: Sequence[Combination]) -> Iter
     rows = [
         (
             Span(item.name, "bold"),
-            item.base.name,
-            item.agent.name if item.agent else "-",
+            item.parts.base.name,
+            _name(item.parts.agent) or "-",
+            _name(item.parts.toolpack) or "-",
             item.tier or "-",
             ", ".join(item.platforms),
         )
         for item in images
     ]
-    yield from table(rows, header=("image", "base", "agent", "tier", "platforms"))
+    yield from table(rows, header=("image", "base", "agent", "toolpack", "tier", "platforms"))
     if others:
         yield line()
         yield line(Span("no images", "bold"))

@@ -6,6 +6,7 @@ provenance, or every build would make a new digest.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,13 +14,22 @@ from typing import Any
 from pipeline.compose.layers import EPOCH, Layer
 from pipeline.errors import Location
 from pipeline.models.defined import Defined
-from pipeline.models.kinds import Agent, Base, Toolchain
 from pipeline.models.parts import HealthCheck
 from pipeline.resolve.plan import ImagePlan
 
 LABEL = "dev.agentcontainers"
 GRAPH_LABEL = f"{LABEL}.graph"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# $1 what runs beside the command, $2 what says that it is ready, $3 seconds to wait for that; then the command.
+# Its output goes where the container's errors go, so that nobody takes it for the agent's words.
+_BESIDE = """\
+sh -c "exec $1" >&2 &
+left=$3
+while [ "$left" -gt 0 ] && ! sh -c "$2" >/dev/null 2>&1; do sleep 1; left=$((left - 1)); done
+shift 3
+exec "$@"
+"""
 _NANOSECONDS = 1_000_000_000
 
 
@@ -31,16 +41,20 @@ def environment(plan: ImagePlan) -> Mapping[str, str]:
 def environment_sources(plan: ImagePlan) -> Iterator[tuple[str, str, Location | None]]:
     """Yield every variable with value and place, in the order in which they replace each other; PATH has no place.
 
-    The user's own folder comes last in PATH, so that nothing put there can stand in for what is locked.
+    An embedded toolpack comes before the agent with what it needs, and after it with what leads to it. The user's
+    own folder comes last in PATH, so that nothing put there can stand in for what is locked.
     """
     user = plan.base.model.spec.user
     yield "PATH", f"{_PATH}:{user.home}/.local/bin", None
     yield "HOME", user.home, plan.base.at("spec", "user", "home")
-    defined: list[Defined[Toolchain] | Defined[Base] | Defined[Agent]] = [item for item, _ in plan.toolchains]
-    defined += [plan.base, *([plan.agent[0]] if plan.agent else [])]
+    programs = (item for item, _ in plan.programs)
+    defined: tuple[Defined[Any], ...] = (*(item for item, _ in plan.toolchains), plan.base, *programs)
     for item in defined:
         for name, value in item.model.spec.env.items():
             yield name, value, item.at("spec", "env", name)
+    if plan.embedded and (embedded := plan.embedded[0].model.spec.embedded):
+        for name, value in embedded.env.items():
+            yield name, value, plan.embedded[0].at("spec", "embedded", "env", name)
 
 
 def image_config(plan: ImagePlan, layers: Sequence[Layer], labels: Mapping[str, str]) -> dict[str, Any]:
@@ -50,15 +64,17 @@ def image_config(plan: ImagePlan, layers: Sequence[Layer], labels: Mapping[str, 
         "User": f"{base.user.uid}:{base.user.gid}",
         "Env": [f"{key}={value}" for key, value in environment(plan).items()],
         "WorkingDir": base.workspace,
-        "Entrypoint": ["/usr/bin/tini", "--"],
-        "Cmd": list(plan.agent[0].model.spec.command) if plan.agent else [base.user.shell],
+        "Entrypoint": list(entrypoint(plan)),
+        "Cmd": list(plan.program[0].model.spec.command) if plan.program else [base.user.shell],
         "Labels": dict(sorted({**content_labels(plan, layers), **labels}.items())),
         "StopSignal": "SIGTERM",
     }
-    if plan.agent:
-        spec = plan.agent[0].model.spec
-        if spec.volumes:
-            config["Volumes"] = {volume.path: {} for volume in spec.volumes}
+    if volumes := [volume.path for program, _ in plan.programs for volume in program.model.spec.volumes]:
+        config["Volumes"] = {path: {} for path in sorted(volumes)}
+    if plan.program:
+        spec = plan.program[0].model.spec
+        if spec.ports:
+            config["ExposedPorts"] = {f"{port.port}/tcp": {} for port in spec.ports}
         if spec.health:
             config["Healthcheck"] = _healthcheck(spec.health)
     return {
@@ -70,9 +86,23 @@ def image_config(plan: ImagePlan, layers: Sequence[Layer], labels: Mapping[str, 
     }
 
 
+def entrypoint(plan: ImagePlan) -> tuple[str, ...]:
+    """Return what a container starts before its command: an init, and an embedded toolpack if there is one."""
+    init = ("/usr/bin/tini", "--")
+    embedded = plan.embedded[0].model.spec.embedded if plan.embedded else None
+    if plan.embedded is None or embedded is None:
+        return init
+    health = plan.embedded[0].model.spec.health
+    return (
+        *(*init, "/bin/sh", "-c", _BESIDE, plan.embedded[0].name),
+        *(shlex.join(embedded.command), shlex.join(health.command) if health else "true"),
+        str(health.start_period if health else 0),
+    )
+
+
 def content_labels(plan: ImagePlan, layers: Sequence[Layer]) -> dict[str, str]:
     """Return the labels that say what is in the image (OCI annotation keys where there is one)."""
-    about = (plan.agent[0] if plan.agent else plan.base).model.metadata
+    about = (plan.program[0] if plan.program else plan.base).model.metadata
     labels = {
         "org.opencontainers.image.title": plan.name,
         "org.opencontainers.image.description": about.description,
@@ -82,9 +112,10 @@ def content_labels(plan: ImagePlan, layers: Sequence[Layer]) -> dict[str, str]:
     }
     if about.homepage:
         labels["org.opencontainers.image.url"] = about.homepage
-    if plan.agent:
-        labels["org.opencontainers.image.version"] = plan.agent[1].version
-        labels["org.opencontainers.image.licenses"] = plan.agent[0].model.spec.licence.name
+    if plan.program:
+        labels["org.opencontainers.image.version"] = plan.program[1].version
+        licences = dict.fromkeys(program.model.spec.licence.name for program, _ in reversed(plan.programs))
+        labels["org.opencontainers.image.licenses"] = " AND ".join(licences)
     for layer in layers:
         if layer.version:
             labels[f"{LABEL}.component.{layer.component.replace('/', '.')}"] = layer.version

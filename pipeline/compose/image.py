@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from pipeline.compose.component import program_layer, toolchain_layer
 from pipeline.compose.config import GRAPH_LABEL, image_config
-from pipeline.compose.layers import Layer, packages_layer, root_layer, system_layer
+from pipeline.compose.layers import Layer, root_layer
+from pipeline.compose.system import system_layer
 from pipeline.digest import Digest, canonical_json, digest_json
-from pipeline.errors import Location
 from pipeline.graph import State, stack
-from pipeline.models.defined import Defined
-from pipeline.models.kinds import Agent, Toolchain
-from pipeline.models.parts import User, Volume
+from pipeline.models.defined import Defined, Program
+from pipeline.models.kinds import Toolchain
+from pipeline.models.parts import User
 from pipeline.platform import Platform
 from pipeline.resolve.pins import PackagesLock
-from pipeline.resolve.plan import ImagePlan
+from pipeline.resolve.plan import ImagePlan, made_of_wheels
 
 
 @dataclass(frozen=True)
@@ -71,31 +72,39 @@ def _layers(plan: ImagePlan, made: dict[tuple[object, ...], Layer]) -> Iterator[
             made[parts] = make()
         return made[parts]
 
+    def builder() -> State | None:
+        if plan.builder is None:
+            return None
+        return stack(*(layer.state for layer in _layers(plan.builder, made))).named(plan.builder.name)
+
     root_parts = (id(plan.root.defined), plan.root.source, plan.root.digest)
     root = once(lambda: root_layer(plan.root), *root_parts)
     yield root
     yield once(lambda: system_layer(plan, root.state), id(plan.base), id(plan.system), plan.platform, *root_parts)
-    for toolchain, lock in plan.toolchains:
-        make = partial(_component_layer, f"toolchains/{toolchain.name}", toolchain, lock, plan.platform)
-        yield once(make, id(toolchain), id(lock), plan.platform)
-    if plan.agent:
-        agent, lock = plan.agent
-        user = plan.base.model.spec.user
-        volumes = agent.model.spec.volumes
-        make = partial(_component_layer, f"agents/{agent.name}", agent, lock, plan.platform, volumes=volumes, user=user)
-        yield once(make, id(agent), id(lock), plan.platform, user)
+    for toolchain, lock in (*plan.toolchains, *plan.brought):
+        make = partial(_toolchain, toolchain, lock, plan.platform, builder)
+        yield once(make, id(toolchain), id(lock), plan.platform, _builder_of(toolchain, plan))
+    user = plan.base.model.spec.user
+    for program, lock in plan.programs:
+        make = partial(_program, program, lock, plan.platform, builder, user)
+        yield once(make, id(program), id(lock), plan.platform, _builder_of(program, plan), user)
 
 
-def _component_layer(
-    component: str,
-    defined: Defined[Toolchain] | Defined[Agent],
-    lock: PackagesLock,
-    platform: Platform,
-    volumes: Iterable[Volume] = (),
-    user: User | None = None,
+def _builder_of(defined: Defined[Toolchain] | Program, plan: ImagePlan) -> int:
+    """Return what tells the builder of a component from others; one that needs none has the same in all images."""
+    return id(plan.builder) if made_of_wheels(defined.model.spec.packages) else 0
+
+
+def _toolchain(
+    toolchain: Defined[Toolchain], lock: PackagesLock, platform: Platform, builder: Callable[[], State | None]
 ) -> Layer:
-    packages = defined.model.spec.packages
-    return packages_layer(component, packages, lock, platform, _locations(defined), volumes=volumes, user=user)
+    return toolchain_layer(toolchain, lock, platform, builder())
+
+
+def _program(
+    program: Program, lock: PackagesLock, platform: Platform, builder: Callable[[], State | None], user: User
+) -> Layer:
+    return program_layer(lock.component, program, lock, platform, builder(), user)
 
 
 def combined_digest(digests: Mapping[str, Digest]) -> Digest:
@@ -103,7 +112,3 @@ def combined_digest(digests: Mapping[str, Digest]) -> Digest:
     if len(digests) == 1:
         return next(iter(digests.values()))
     return digest_json(dict(digests))
-
-
-def _locations(defined: Defined[Toolchain] | Defined[Agent]) -> tuple[Location, ...]:
-    return tuple(defined.at("spec", "packages", index, "npm") for index in range(len(defined.model.spec.packages)))

@@ -12,7 +12,11 @@ from pipeline.models.kinds import Base, Matrix
 
 def clashes(definitions: Definitions) -> Iterator[DefinitionError]:
     """Yield an error for each command, package or image name that two things claim; all references must be good."""
-    components: list[Defined[Any]] = [*definitions.toolchains.values(), *definitions.agents.values()]
+    components: list[Defined[Any]] = [
+        *definitions.toolchains.values(),
+        *definitions.agents.values(),
+        *definitions.toolpacks.values(),
+    ]
     for component in components:
         yield from _inside(component)
     yield from _commands_on_bases(definitions)
@@ -22,29 +26,41 @@ def clashes(definitions: Definitions) -> Iterator[DefinitionError]:
 
 
 def _cells(matrix: Defined[Matrix]) -> Iterator[DefinitionError]:
-    """Yield pairs that stand in the matrix twice: in two cells, or in a cell and among the exclusions."""
-    seen: dict[tuple[str, str], Location] = {}
+    """Yield what stands in the matrix twice: in two cells, or in a cell and among the exclusions."""
+    seen: dict[tuple[str, str, str], Location] = {}
+    pairs: dict[tuple[str, str], Location] = {}
     for at, cell in enumerate(matrix.model.spec.cells):
         for index, agent in enumerate(cell.agents):
             place = matrix.at("spec", "cells", at, "agents", index)
-            if first := seen.get((cell.base, agent)):
-                yield _twice(f"the cell of {cell.base} and {agent}", place, first)
-            seen.setdefault((cell.base, agent), place)
+            pairs.setdefault((cell.base, agent), place)
+            for toolpack in cell.toolpacks or ("",):
+                if first := seen.get((cell.base, agent, toolpack)):
+                    yield _twice(f"the cell of {_words(cell.base, agent, toolpack)}", place, first)
+                seen.setdefault((cell.base, agent, toolpack), place)
+    for at, item in enumerate(matrix.model.spec.sidecars):
+        place = matrix.at("spec", "sidecars", at)
+        if first := seen.get(("", "", item.toolpack)):
+            yield _twice(f"sidecar {item.toolpack}", place, first)
+        seen.setdefault(("", "", item.toolpack), place)
     for at, excluded in enumerate(matrix.model.spec.exclude):
         place = matrix.at("spec", "exclude", at)
-        if first := seen.get((excluded.base, excluded.agent)):
-            yield _twice(f"the cell of {excluded.base} and {excluded.agent}", place, first)
-        seen.setdefault((excluded.base, excluded.agent), place)
+        if first := pairs.get((excluded.base, excluded.agent)):
+            yield _twice(f"the cell of {_words(excluded.base, excluded.agent, '')}", place, first)
+        pairs.setdefault((excluded.base, excluded.agent), place)
+
+
+def _words(base: str, agent: str, toolpack: str) -> str:
+    return f"{base}, {agent} and {toolpack}" if toolpack else f"{base} and {agent}"
 
 
 def _inside(component: Defined[Any]) -> Iterator[DefinitionError]:
     """Yield packages named twice and commands linked twice within one component."""
     seen: dict[str, Location] = {}
     for index, package in enumerate(component.model.spec.packages):
-        place = component.at("spec", "packages", index, "npm")
-        if package.npm in seen:
-            yield _twice(f"package `{package.npm}`", place, seen[package.npm])
-        seen.setdefault(package.npm, place)
+        place = component.at("spec", "packages", index, package.key)
+        if package.name in seen:
+            yield _twice(f"package `{package.name}`", place, seen[package.name])
+        seen.setdefault(package.name, place)
     yield from _doubled(_commands(component))
 
 
@@ -56,8 +72,9 @@ def _commands_on_bases(definitions: Definitions) -> Iterator[DefinitionError]:
             own = dict(_commands(definitions.toolchains[name]))
             yield from _claimed(own, taken, base.name)
             taken |= own
-        for agent in definitions.agents.values():
-            yield from _claimed(dict(_commands(agent)), taken, base.name)
+        programs: list[Defined[Any]] = [*definitions.agents.values(), *definitions.toolpacks.values()]
+        for program in programs:
+            yield from _claimed(dict(_commands(program)), taken, base.name)
 
 
 def _claimed(own: Mapping[str, Location], taken: Mapping[str, Location], base: str) -> Iterator[DefinitionError]:
@@ -67,18 +84,29 @@ def _claimed(own: Mapping[str, Location], taken: Mapping[str, Location], base: s
 
 def _image_names(definitions: Definitions) -> Iterator[DefinitionError]:
     """Yield image names that stand for two images: base `a` with agent `b-c`, and base `a-b` with agent `c`."""
+    found: dict[str, Location] = {}
+    for name, place in _every_name(definitions):
+        if name in found:
+            yield DefinitionError(
+                f"image name `{name}` would stand for two images; the other comes from {found[name]}",
+                location=place,
+                remedy="rename one of them",
+            )
+        found.setdefault(name, place)
+
+
+def _every_name(definitions: Definitions) -> Iterator[tuple[str, Location]]:
+    """Yield the name of everything that could be an image, with what gave it."""
     bases = _with_images(definitions)
-    found: dict[str, Location] = {base.name: base.at("metadata", "name") for base in bases}
+    toolpacks = definitions.toolpacks.values()
+    yield from ((base.name, base.at("metadata", "name")) for base in bases)
+    yield from ((pack.name, pack.at("metadata", "name")) for pack in toolpacks if pack.model.spec.sidecar)
     for base in bases:
         for agent in definitions.agents.values():
-            name, place = f"{base.name}-{agent.name}", agent.at("metadata", "name")
-            if name in found:
-                yield DefinitionError(
-                    f"image name `{name}` would stand for two images; the other comes from {found[name]}",
-                    location=place,
-                    remedy="rename the base or the agent",
-                )
-            found.setdefault(name, place)
+            yield f"{base.name}-{agent.name}", agent.at("metadata", "name")
+            for pack in toolpacks:
+                if pack.model.spec.embedded:
+                    yield f"{base.name}-{agent.name}-{pack.name}", pack.at("metadata", "name")
 
 
 def _with_images(definitions: Definitions) -> tuple[Defined[Base], ...]:

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from pipeline.errors import Location
 from pipeline.models.document import Places
-from pipeline.models.kinds import Agent, Base, Combo, CommonTools, Definition, Matrix, Root, Toolchain
+from pipeline.models.kinds import (
+    Agent,
+    Base,
+    Combo,
+    CommonTools,
+    Definition,
+    Matrix,
+    Root,
+    TagPolicy,
+    Toolchain,
+    Toolpack,
+)
 
 Kind = TypeVar("Kind", bound=Definition)
 
@@ -31,6 +42,10 @@ class Defined(Generic[Kind]):
         return self.places.locate(path)
 
 
+Program: TypeAlias = Defined[Agent] | Defined[Toolpack]
+"""What a container can run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Definitions:
     """All definitions of a project by kind and name.
@@ -46,3 +61,5 @@ class Definitions:
     agents: Mapping[str, Defined[Agent]]
     combos: Mapping[str, Defined[Combo]] = field(default_factory=lambda: MappingProxyType({}))
     matrix: Defined[Matrix] | None = None
+    toolpacks: Mapping[str, Defined[Toolpack]] = field(default_factory=lambda: MappingProxyType({}))
+    tag_policies: Mapping[str, Defined[TagPolicy]] = field(default_factory=lambda: MappingProxyType({}))

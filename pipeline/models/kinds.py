@@ -8,17 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.models.parts import (
-    Egress,
-    HealthCheck,
-    Licence,
-    Metadata,
-    NpmArchive,
-    Secret,
-    SmokeTest,
-    User,
-    Volume,
-)
+from pipeline.models.packages import Packages
+from pipeline.models.parts import Metadata, SmokeTests, User
+from pipeline.models.programs import AgentSpec, ToolpackSpec
 from pipeline.models.values import (
     DebianPackage,
     Environment,
@@ -27,10 +19,10 @@ from pipeline.models.values import (
     ImageRef,
     Model,
     Name,
-    NpmPackage,
+    Names,
     OwnedPath,
     PlatformName,
-    Requirement,
+    TagPattern,
     Text,
     Unique,
     Url,
@@ -38,9 +30,7 @@ from pipeline.models.values import (
 )
 
 API_VERSION = "agentcontainers/v1"
-Packages = tuple[DebianPackage, ...]
-Names = Annotated[tuple[Name, ...], Unique]
-SmokeTests = Annotated[tuple[SmokeTest, ...], Unique]
+DebianPackages = tuple[DebianPackage, ...]
 Tier = Literal["v1", "extra"]
 
 
@@ -49,7 +39,7 @@ class Bootstrap(Model):
 
     variant: Literal["minbase", "essential"] = "minbase"
     """mmdebstrap's variant: how small the system starts."""
-    include: Packages = ()
+    include: DebianPackages = ()
     """Packages added to it."""
 
 
@@ -75,11 +65,11 @@ class RootSpec(Model):
 class ToolchainSpec(Model):
     """A language runtime in a layer of its own."""
 
-    packages: Annotated[tuple[NpmArchive, ...], Field(min_length=1)]
-    """Where its files come from."""
-    provides: FrozenMap[Name, NpmPackage]
-    """Capabilities, each with the package whose version it has."""
-    debian: Packages = ()
+    packages: Packages
+    """Where its files come from; the first one's version is the toolchain's."""
+    provides: FrozenMap[Name, Annotated[Text, Field(min_length=1)]]
+    """Capabilities, each with the package whose version it has: one of `packages` or of `debian`."""
+    debian: DebianPackages = ()
     """Debian packages it needs at run time."""
     env: Environment = Field(default_factory=empty_environment)
     """Environment variables it needs."""
@@ -90,7 +80,7 @@ class ToolchainSpec(Model):
 class CommonToolsSpec(Model):
     """Debian packages that every base with this set has."""
 
-    debian: Annotated[Packages, Field(min_length=1)]
+    debian: Annotated[DebianPackages, Field(min_length=1)]
     """The packages; each is a capability by its own name."""
     smoke: SmokeTests = ()
     """Tests run in every image that has them."""
@@ -103,7 +93,7 @@ class _Share(Model):
     """Sets of common tools."""
     toolchains: Names = ()
     """Toolchains, in the order of their layers; those of what it extends come first."""
-    debian: Packages = ()
+    debian: DebianPackages = ()
     """Further Debian packages."""
     env: Environment = Field(default_factory=empty_environment)
     """Environment variables."""
@@ -160,8 +150,19 @@ class Cell(Model):
     """The base or combo."""
     agents: Annotated[Names, Field(min_length=1)]
     """The agents put on it, each in an image of its own."""
+    toolpacks: Names = ()
+    """Toolpacks, each embedded in an image of its own for each agent; without any, the agent stands alone."""
     tier: Tier
     """How much these images matter: `v1` belongs to the release, `extra` is there as well."""
+
+
+class SidecarCell(Model):
+    """A toolpack that is an image of this project."""
+
+    toolpack: Name
+    """The toolpack."""
+    tier: Tier
+    """How much its image matters."""
 
 
 class Exclusion(Model):
@@ -180,6 +181,8 @@ class MatrixSpec(Model):
 
     cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
     """The combinations there are."""
+    sidecars: tuple[SidecarCell, ...] = ()
+    """The toolpacks that are images of their own."""
     exclude: tuple[Exclusion, ...] = ()
     """Combinations there shall not be."""
 
@@ -191,29 +194,11 @@ class MatrixMetadata(Metadata):
     """Always `default`."""
 
 
-class AgentSpec(Model):
-    """A coding agent in a layer of its own."""
+class TagPolicySpec(Model):
+    """Which tags a published image gets."""
 
-    packages: Annotated[tuple[NpmArchive, ...], Field(min_length=1)]
-    """Where its files come from; the first one's version is the agent's."""
-    command: Annotated[tuple[Text, ...], Field(min_length=1)]
-    """What the container runs."""
-    requires: tuple[Requirement, ...] = ()
-    """Capabilities the base must provide, with a version range where one matters: `node >=22`, `git`."""
-    env: Environment = Field(default_factory=empty_environment)
-    """Environment variables; self-update belongs off here."""
-    secrets: Annotated[tuple[Secret, ...], Unique] = ()
-    """Secrets it wants, by name."""
-    volumes: tuple[Volume, ...] = ()
-    """Folders that outlive the container."""
-    egress: tuple[Egress, ...] = ()
-    """Hosts it must reach."""
-    health: HealthCheck | None = None
-    """How a runtime sees that it is well."""
-    licence: Licence
-    """What may be done with its bytes."""
-    smoke: SmokeTests = ()
-    """Tests run in every image that has it."""
+    tags: Annotated[tuple[TagPattern, ...], Field(min_length=1), Unique]
+    """Tags, with `{date}`, `{commit}`, `{version}`, `{minor}` and `{major}` filled in."""
 
 
 class Definition(Model):
@@ -290,6 +275,24 @@ class Agent(Definition):
     """What it is made of."""
 
 
+class Toolpack(Definition):
+    """A program that serves agents."""
+
+    kind: Literal["Toolpack"]
+    """What this document defines."""
+    spec: ToolpackSpec
+    """What it is made of."""
+
+
+class TagPolicy(Definition):
+    """Which tags images get when they are published."""
+
+    kind: Literal["TagPolicy"]
+    """What this document defines."""
+    spec: TagPolicySpec
+    """What it says."""
+
+
 KINDS: Mapping[str, type[Definition]] = MappingProxyType(
     {
         "Root": Root,
@@ -298,7 +301,9 @@ KINDS: Mapping[str, type[Definition]] = MappingProxyType(
         "Base": Base,
         "Combo": Combo,
         "Agent": Agent,
+        "Toolpack": Toolpack,
         "Matrix": Matrix,
+        "TagPolicy": TagPolicy,
     }
 )
 FOLDERS: Mapping[str, str] = MappingProxyType(
@@ -309,6 +314,8 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         "Base": "bases",
         "Combo": "combos",
         "Agent": "agents",
+        "Toolpack": "toolpacks",
         "Matrix": "matrix",
+        "TagPolicy": "tag-policies",
     }
 )

@@ -6,32 +6,35 @@ combos share their names. A matrix is for what was defined with it: only that of
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from pipeline.errors import AgcError, DefinitionError, ErrorGroup, Location, UsageError
+from pipeline.errors import AgcError, DefinitionError, ErrorGroup, Location
+from pipeline.models.choices import suggest
 from pipeline.models.clashes import clashes
 from pipeline.models.defined import Defined, Definitions, Kind
 from pipeline.models.document import Document, KeyPath, read_document
-from pipeline.models.inherit import Inheritance, Written, parents, resolve_bases
+from pipeline.models.inherit import Inheritance, Written, resolve_bases
 from pipeline.models.kinds import (
     API_VERSION,
     KINDS,
     Agent,
     Base,
-    BaseSpec,
     Combo,
     CommonTools,
     Definition,
     Matrix,
     Root,
+    TagPolicy,
     Toolchain,
+    Toolpack,
 )
+from pipeline.models.packages import SOURCES
+from pipeline.models.references import broken_references
 from pipeline.models.values import EXAMPLES, without_credentials
 
 _SHARED_NAMES: Mapping[str, str] = MappingProxyType({"Combo": "Base"})
@@ -79,7 +82,7 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
     inherited = resolve_bases(written)
     definitions = _definitions(found, inherited)
     # What refers to a definition that cannot be used is not wrong itself.
-    errors.extend(error for name, error in _broken_references(definitions, written) if name not in unusable)
+    errors.extend(error for name, error in broken_references(definitions, written) if name not in unusable)
     errors.extend(inherited.errors)
     if not errors:
         errors.extend(clashes(definitions))
@@ -103,23 +106,9 @@ def _definitions(found: Mapping[tuple[str, str], Defined[Definition]], inherited
         _of(found, Agent),
         _of(found, Combo),
         next(iter(_of(found, Matrix).values()), None),
+        _of(found, Toolpack),
+        _of(found, TagPolicy),
     )
-
-
-def pick(choices: Mapping[str, Defined[Kind]], name: str, what: str) -> Defined[Kind]:
-    """Return the definition called `name`; raises UsageError with near matches."""
-    if name in choices:
-        return choices[name]
-    raise UsageError(f"there is no {what} named {name!r}", remedy=suggest(name, choices))
-
-
-def suggest(name: str, choices: Iterable[str]) -> str:
-    """Return a sentence with the names that come nearest, or all of them where there are few."""
-    known = sorted(choices)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
-    return f"known: {', '.join(known)}" if known else "none is defined"
 
 
 def _load(path: Path, shown: str) -> tuple[Defined[Definition] | None, list[AgcError]]:
@@ -164,18 +153,29 @@ def _follows(part: dict[str, Any], parts: list[dict[str, Any]]) -> bool:
 
 def _explain(document: Document, model: type[Definition], part: dict[str, Any]) -> DefinitionError:
     """Return what pydantic found in the words of this format, without anything that looks like a credential."""
-    path: KeyPath = tuple(step for step in part["loc"] if step != "[key]")
-    text, remedy = _words(model, path, part)
+    path, source = _without_tag(tuple(step for step in part["loc"] if step != "[key]"))
+    text, remedy = _words(model, path, part, source)
     return DefinitionError(without_credentials(text), location=document.places.locate(path), remedy=remedy)
 
 
-def _words(model: type[Definition], path: KeyPath, part: dict[str, Any]) -> tuple[str, str]:
+def _without_tag(path: KeyPath) -> tuple[KeyPath, str]:
+    """Return a path as it is written, and of which source the package on it is: pydantic puts that after its index."""
+    for at, step in enumerate(path[2:], 2):
+        if path[at - 2] == "packages" and isinstance(path[at - 1], int) and step in SOURCES:
+            return (*path[:at], *path[at + 1 :]), str(step)
+    return path, ""
+
+
+def _words(model: type[Definition], path: KeyPath, part: dict[str, Any], source: str) -> tuple[str, str]:
     """Return message and remedy."""
     shown = ".".join(str(step) for step in path)
     text, remedy = "", ""
     match part["type"]:
         case "extra_forbidden":
-            text, remedy = f"unknown key `{shown}`", suggest(str(path[-1]), _known_keys(model, path[:-1]))
+            known = _known_keys(SOURCES[source], ()) if source else _known_keys(model, path[:-1])
+            text, remedy = f"unknown key `{shown}`", suggest(str(path[-1]), known)
+        case "no_source":
+            text, remedy = f"`{shown}`: {part['msg']}", f"add one of {', '.join(f'`{key}:`' for key in SOURCES)}"
         case "missing":
             text, remedy = f"`{shown}` is missing", f"add `{path[-1]}:` here"
         case "too_short":
@@ -192,7 +192,7 @@ def _words(model: type[Definition], path: KeyPath, part: dict[str, Any]) -> tupl
     return text, remedy
 
 
-def _known_keys(model: type[Definition], path: KeyPath) -> set[str]:
+def _known_keys(model: type[BaseModel], path: KeyPath) -> set[str]:
     """Return the keys allowed at `path`, by following the JSON Schema of `model`."""
     schema = model.model_json_schema(by_alias=True)
     definitions = schema.get("$defs", {})
@@ -209,66 +209,6 @@ def _resolve(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
             resolved: dict[str, Any] = definitions[reference.rpartition("/")[2]]
             return resolved
     return schema
-
-
-def _broken_references(
-    definitions: Definitions, written: Mapping[str, Written]
-) -> Iterable[tuple[str, DefinitionError]]:
-    """Yield each name that is not defined, with its error."""
-    for base in written.values():
-        yield from _broken_base(base, definitions, written)
-    for toolchain in definitions.toolchains.values():
-        packages = {package.npm for package in toolchain.model.spec.packages}
-        for capability, package in toolchain.model.spec.provides.items():
-            if package not in packages:
-                place = toolchain.at("spec", "provides", capability)
-                text = f"`{capability}` takes its version from {package!r}, which is not among `packages`"
-                yield package, DefinitionError(text, location=place, remedy=suggest(package, packages))
-
-    if definitions.matrix:
-        yield from _broken_cells(definitions.matrix, definitions, written)
-
-
-def _broken_base(
-    base: Written, definitions: Definitions, written: Mapping[str, Written]
-) -> Iterable[tuple[str, DefinitionError]]:
-    """Yield each name that a base or combo refers to and nobody defines."""
-    spec = base.model.spec
-    groups: tuple[tuple[str, str, tuple[str, ...], Mapping[str, object]], ...] = (
-        ("toolchains", "toolchain", spec.toolchains, definitions.toolchains),
-        ("commonTools", "set of common tools", spec.common_tools, definitions.common_tools),
-    )
-    if isinstance(spec, BaseSpec) and spec.root and spec.root not in definitions.roots:
-        yield spec.root, _missing(base.at("spec", "root"), "root", spec.root, definitions.roots)
-    for key, what, names, choices in groups:
-        for index, name in enumerate(names):
-            if name not in choices:
-                yield name, _missing(base.at("spec", key, index), what, name, choices)
-    for name, place in parents(base):
-        if name not in written:
-            yield name, _missing(place, "base", name, {*written} - {base.name})
-
-
-def _broken_cells(
-    matrix: Defined[Matrix], definitions: Definitions, bases: Mapping[str, object]
-) -> Iterable[tuple[str, DefinitionError]]:
-    """Yield each base and agent that cells or exclusions name and nobody defines."""
-    spec = matrix.model.spec
-    named: list[tuple[str, str, tuple[str | int, ...]]] = []
-    for at, cell in enumerate(spec.cells):
-        named.append(("base", cell.base, ("cells", at, "base")))
-        named.extend(("agent", agent, ("cells", at, "agents", index)) for index, agent in enumerate(cell.agents))
-    for at, excluded in enumerate(spec.exclude):
-        named.append(("base", excluded.base, ("exclude", at, "base")))
-        named.append(("agent", excluded.agent, ("exclude", at, "agent")))
-    for what, name, path in named:
-        choices = bases if what == "base" else definitions.agents
-        if name not in choices:
-            yield name, _missing(matrix.at("spec", *path), what, name, choices)
-
-
-def _missing(place: Location, what: str, name: str, choices: Iterable[str]) -> DefinitionError:
-    return DefinitionError(f"there is no {what} named `{name}`", location=place, remedy=suggest(name, choices))
 
 
 def _duplicate(defined: Defined[Definition], first: Defined[Definition]) -> DefinitionError:

@@ -1,4 +1,4 @@
-"""Parts that several kinds of definition share: packages, smoke tests, health checks, volumes, secrets, egress."""
+"""Parts that several kinds of definition share: smoke tests, health checks, volumes, ports, secrets, egress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from pipeline.models.values import (
     AbsolutePath,
-    BinaryName,
     Environment,
     EnvName,
     FilePath,
@@ -18,13 +17,10 @@ from pipeline.models.values import (
     Host,
     Model,
     Name,
-    NpmPackage,
     OwnedPath,
-    PlatformName,
-    RelativePath,
     Seconds,
     Text,
-    VersionRange,
+    Unique,
     empty_environment,
 )
 
@@ -40,44 +36,6 @@ class Metadata(Model):
     """One sentence: what it is."""
     homepage: Text = ""
     """Where its own documentation is."""
-
-
-class NpmArchive(Model):
-    """A package of the npm registry, unpacked as it was published: none of its install scripts is run.
-
-    With `platforms`, the version is chosen from `npm`, and the archive of that version from the package named for
-    each platform, which is how tools with native binaries are published. With `tree`, its dependencies come too.
-    """
-
-    npm: NpmPackage
-    """The package whose versions count."""
-    version: VersionRange = "latest"
-    """Which version: `latest`, an exact one, or a range as npm writes them."""
-    platforms: FrozenMap[PlatformName, NpmPackage] | None = None
-    """Per platform, the package that holds the files; without it, `npm` itself for all of them."""
-    tree: bool = False
-    """With its dependencies, in node_modules as npm lays them out. No install script is run."""
-    skip_scripts: tuple[NpmPackage, ...] = ()
-    """Packages of the tree whose install scripts are known not to be needed; any other script is an error."""
-    to: RelativePath = ""
-    """Folder below the component's own that the files go to; the component's own by default."""
-    exclude: tuple[FilePath, ...] = ()
-    """Paths inside the package to leave out."""
-    binaries: FrozenMap[BinaryName, FilePath]
-    """Command names, each with the file inside the package it runs; linked in /usr/local/bin."""
-
-    @property
-    def folder(self) -> str:
-        """The folder of the package itself, below the component's own."""
-        return "/".join(part for part in (self.to, f"node_modules/{self.npm}" if self.tree else "") if part)
-
-    @model_validator(mode="after")
-    def _is_one_or_the_other(self) -> NpmArchive:
-        if self.tree and self.platforms:
-            raise ValueError("`tree` and `platforms` exclude each other: a tree finds the packages of each platform")
-        if self.skip_scripts and not self.tree:
-            raise ValueError("`skipScripts` belongs to `tree`; without it no script would run anyway")
-        return self
 
 
 class ExpectedFile(Model):
@@ -128,6 +86,9 @@ class SmokeTest(Model):
         return self
 
 
+SmokeTests = Annotated[tuple[SmokeTest, ...], Unique]
+
+
 class HealthCheck(Model):
     """How a container runtime finds out whether the container is well."""
 
@@ -152,6 +113,15 @@ class Volume(Model):
     """What is kept in it."""
     description: Text = ""
     """What a person should know of it."""
+
+
+class Port(Model):
+    """A TCP port something listens on in the container."""
+
+    name: Name
+    """What it is for, in a word."""
+    port: Annotated[int, Field(ge=1, le=65535, strict=True)]
+    """Its number."""
 
 
 class Secret(Model):

@@ -15,13 +15,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline.models import kinds, parts, values
+from pipeline.models import kinds, packages, parts, programs, values
 from pipeline.models.kinds import FOLDERS, KINDS
 
 
 def json_schemas() -> Mapping[str, str]:
     """Return file name and text of each kind's JSON Schema (draft 2020-12), text ending in a newline."""
-    described = _described((values, parts, kinds))
+    described = _described((values, packages, parts, programs, kinds))
     schemas: dict[str, str] = {}
     for kind, model in KINDS.items():
         schema = {

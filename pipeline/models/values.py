@@ -92,6 +92,32 @@ def _version_range(text: str) -> str:
     return text
 
 
+def _specifiers(text: str) -> str:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # only PyPI packages need it
+    from packaging.version import InvalidVersion, Version
+
+    if text == "latest":
+        return text
+    try:
+        return str(Version(text)) and text
+    except InvalidVersion:
+        pass
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier as error:
+        raise ValueError("is no version; write `latest`, `0.42.0`, or specifiers such as `>=0.42,<1`") from error
+    return text
+
+
+def _tag_pattern(text: str) -> str:
+    unknown = set(re.findall(r"\{([^}]*)\}", text)) - TAG_FIELDS
+    filled = re.sub(r"\{[^}]*\}", "0", text)
+    if unknown or not re.fullmatch(r"\w[\w.-]{0,127}", filled, re.ASCII):
+        known = ", ".join(f"`{{{name}}}`" for name in sorted(TAG_FIELDS))
+        raise ValueError(f"is no tag: letters, digits, `_`, `.`, `-`, and of fields {known}")
+    return text
+
+
 def _known_platform(text: str) -> str:
     try:
         return str(parse_platform(text))
@@ -140,10 +166,14 @@ _ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _BINARY = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 _DEBIAN_PACKAGE = r"^[a-z0-9][a-z0-9+.-]+$"
 _NPM_PACKAGE = r"^(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$"
+_PYPI_PACKAGE = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+_PYTHON = r"^3\.\d{1,2}$"
 _REQUIREMENT = r"^[a-z0-9][a-z0-9+.-]*( .+)?$"
 _HOST = r"^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$"
 _URL = r"^https?://[^\s\"'<>]+$"
 _IMAGE = r"^[a-z0-9.-]+(:\d+)?/[a-z0-9._/-]+:[A-Za-z0-9._-]+$"
+TAG_FIELDS = frozenset({"commit", "date", "major", "minor", "version"})
+"""What a tag policy may fill in."""
 EXAMPLES: Mapping[str, str] = MappingProxyType(
     {
         _NAME: "`node-bun`: small letters, digits and dashes, 40 at most",
@@ -151,6 +181,8 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         _BINARY: "`claude`",
         _DEBIAN_PACKAGE: "`ca-certificates`",
         _NPM_PACKAGE: "`npm` or `@scope/package`",
+        _PYPI_PACKAGE: "`headroom-ai`: small letters, digits and dashes",
+        _PYTHON: "`3.13`",
         _REQUIREMENT: "`git` or `node >=22`",
         _HOST: "`api.example.com` or `*.example.com`",
         _URL: "`https://example.com/path`",
@@ -159,7 +191,10 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
 )
 """Every pattern a text must have, with what to write, for messages."""
 
+Unique = AfterValidator(_unique)
+"""Refuses a tuple that has an item, or two items of one name, twice."""
 Name = Annotated[str, StringConstraints(pattern=_NAME)]
+Names = Annotated[tuple[Name, ...], Unique]
 Text = Annotated[str, BeforeValidator(_text_from_scalar), AfterValidator(_plain)]
 AbsolutePath = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain), AfterValidator(_absolute)]
 OwnedPath = Annotated[AbsolutePath, AfterValidator(_not_of_the_system)]
@@ -170,14 +205,16 @@ EnvName = Annotated[str, StringConstraints(pattern=_ENV_NAME, max_length=128), A
 BinaryName = Annotated[str, StringConstraints(pattern=_BINARY, max_length=64)]
 DebianPackage = Annotated[str, StringConstraints(pattern=_DEBIAN_PACKAGE, max_length=100)]
 NpmPackage = Annotated[str, StringConstraints(pattern=_NPM_PACKAGE, max_length=214)]
+PypiPackageName = Annotated[str, StringConstraints(pattern=_PYPI_PACKAGE, max_length=100)]
+PythonVersion = Annotated[str, BeforeValidator(_text_from_scalar), StringConstraints(pattern=_PYTHON)]
+Specifiers = Annotated[str, BeforeValidator(_text_from_scalar), AfterValidator(_specifiers)]
+TagPattern = Annotated[Text, AfterValidator(_tag_pattern)]
 VersionRange = Annotated[str, BeforeValidator(_text_from_scalar), AfterValidator(_version_range)]
 PlatformName = Annotated[str, AfterValidator(_known_platform)]
 Requirement = Annotated[str, StringConstraints(pattern=_REQUIREMENT, max_length=200), AfterValidator(_requirement)]
 Host = Annotated[str, StringConstraints(pattern=_HOST, max_length=253)]
 Url = Annotated[str, StringConstraints(pattern=_URL, max_length=500), AfterValidator(_plain)]
 ImageRef = Annotated[str, StringConstraints(pattern=_IMAGE, max_length=255)]
-Unique = AfterValidator(_unique)
-"""Refuses a tuple that has an item, or two items of one name, twice."""
 FrozenMap = Annotated[
     Mapping[Key, Value],
     AfterValidator(_freeze),

@@ -25,7 +25,7 @@ from pipeline.errors import AgcError, ErrorGroup, Location, LockError
 from pipeline.files import write_text
 from pipeline.models.defined import Defined, Definitions
 from pipeline.models.kinds import BaseSpec, CommonToolsSpec, RootSpec, ToolchainSpec
-from pipeline.models.parts import NpmArchive
+from pipeline.models.packages import ImageFiles, NpmArchive, Package, PypiPackage
 from pipeline.resolve.pins import ComponentLock, PackagesLock, RootLock, SystemLock
 
 Lock = TypeVar("Lock", bound=ComponentLock)
@@ -39,6 +39,7 @@ class Locks:
     toolchains: Mapping[str, PackagesLock] = field(default_factory=dict)
     bases: Mapping[str, SystemLock] = field(default_factory=dict)
     agents: Mapping[str, PackagesLock] = field(default_factory=dict)
+    toolpacks: Mapping[str, PackagesLock] = field(default_factory=dict)
 
     def all(self) -> Iterator[ComponentLock]:
         """Yield every lock, in the order components depend on each other."""
@@ -46,6 +47,7 @@ class Locks:
         yield from self.toolchains.values()
         yield from self.bases.values()
         yield from self.agents.values()
+        yield from self.toolpacks.values()
 
     def __post_init__(self) -> None:
         for folder, locks in _by_folder(self).items():
@@ -67,18 +69,25 @@ def _by_folder(locks: Locks) -> dict[str, Mapping[str, ComponentLock]]:
         "toolchains": locks.toolchains,
         "bases": locks.bases,
         "agents": locks.agents,
+        "toolpacks": locks.toolpacks,
     }
 
 
-def packages_inputs(packages: Iterable[NpmArchive]) -> Digest:
+def packages_inputs(packages: Iterable[Package]) -> Digest:
     """Return the digest of what decides which packages are locked."""
-    return digest_json(
-        [
-            [package.npm, package.version, sorted((package.platforms or {}).items())]
-            + ([list(package.skip_scripts)] if package.tree else [])
-            for package in packages
-        ]
-    )
+    return digest_json([_input(package) for package in packages])
+
+
+def _input(package: Package) -> Canonical:
+    match package:
+        case NpmArchive():
+            sources: list[Canonical] = [list(pair) for pair in sorted((package.platforms or {}).items())]
+            asked: list[Canonical] = [package.npm, package.version, sources]
+            return [*asked, list(package.skip_scripts)] if package.tree else asked
+        case PypiPackage():
+            return ["pypi", package.pypi, package.version, sorted(package.extras), package.python]
+        case ImageFiles():
+            return ["image", package.image, package.version_from]
 
 
 def root_inputs(spec: RootSpec) -> Digest:
@@ -130,6 +139,7 @@ def read_locks(folders: Iterable[Path], definitions: Definitions) -> tuple[Locks
         read(PackagesLock, "toolchains", definitions.toolchains),
         read(SystemLock, "bases", definitions.bases),
         read(PackagesLock, "agents", definitions.agents),
+        read(PackagesLock, "toolpacks", definitions.toolpacks),
     )
     return locks, tuple(errors)
 
@@ -154,6 +164,10 @@ def stale(locks: Locks, definitions: Definitions) -> tuple[LockError, ...]:
         ),
         *((f"bases/{it.name}", it, system_inputs(definitions, it.model.spec)) for it in definitions.bases.values()),
         *((f"agents/{it.name}", it, packages_inputs(it.model.spec.packages)) for it in definitions.agents.values()),
+        *(
+            (f"toolpacks/{it.name}", it, packages_inputs(it.model.spec.packages))
+            for it in definitions.toolpacks.values()
+        ),
     )
     known = {lock.component: lock for lock in locks.all()}
     errors = []

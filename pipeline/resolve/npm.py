@@ -14,8 +14,8 @@ from urllib.parse import quote
 import nodesemver
 
 from pipeline.errors import Location, ResolveError
-from pipeline.models.load import suggest
-from pipeline.models.parts import NpmArchive
+from pipeline.models.choices import suggest
+from pipeline.models.packages import NpmArchive
 from pipeline.resolve.pins import ANY_PLATFORM
 
 FetchJson: TypeAlias = Callable[[str], Awaitable[Any]]

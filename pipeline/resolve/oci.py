@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -49,25 +50,56 @@ def parse_reference(ref: str) -> Reference:
 
 async def resolve_image(ref: str, platforms: Sequence[str], client: httpx.AsyncClient) -> ImagePin:
     """Return the digests `ref` has now; raises ResolveError where the registry cannot be reached or refuses."""
+    reference = parse_reference(ref)
+    content = await _get(reference, f"manifests/{reference.tag}", client)
+    document = _json(content, reference)
+    if "manifests" not in document:
+        raise ResolveError(f"{ref} is an image for one platform; give a tag that has an index")
+    try:
+        return ImagePin(ref=ref, index=digest_bytes(content), platforms=_platforms(document, platforms, ref))
+    except (ValidationError, AttributeError, KeyError) as error:
+        raise ResolveError(f"{ref}: {reference.registry} answered with an index that cannot be read") from error
+
+
+async def image_environment(ref: str, manifest: Digest, client: httpx.AsyncClient) -> Mapping[str, str]:
+    """Return the environment in the config of the image `manifest` of `ref`'s repository; raises ResolveError."""
+    reference = parse_reference(ref)
+    document = _json(await _get(reference, f"manifests/{manifest}", client, manifest), reference)
+    try:
+        digest = Digest(document["config"]["digest"])
+        config = _json(await _get(reference, f"blobs/{digest}", client, digest), reference)
+        variables = config.get("config", {}).get("Env") or []
+        return {name: value for name, _, value in (str(item).partition("=") for item in variables)}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ResolveError(f"{ref}: {reference.registry} answered with an image that cannot be read") from error
+
+
+async def _get(reference: Reference, path: str, client: httpx.AsyncClient, digest: Digest | None = None) -> bytes:
+    """Return what the registry holds at `path` of a repository; with `digest`, only if that is what it is."""
     import httpx  # slow to import, and a build that finds all it needs locked never asks a registry
 
-    reference = parse_reference(ref)
-    url = f"{reference.base_url}/manifests/{reference.tag}"
+    url = f"{reference.base_url}/{path}"
     try:
         answer = await client.get(url, headers={"Accept": _ACCEPT})
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             token = await bearer_token(answer, client)
             answer = await client.get(url, headers={"Accept": _ACCEPT, "Authorization": f"Bearer {token}"})
         answer.raise_for_status()
-        document = answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise ResolveError(f"{ref}: {reference.registry} cannot be asked: {_reason(error)}") from error
-    if not isinstance(document, dict) or "manifests" not in document:
-        raise ResolveError(f"{ref} is an image for one platform; give a tag that has an index")
+        shown = f"{reference.registry}/{reference.repository}:{reference.tag}"
+        raise ResolveError(f"{shown}: {reference.registry} cannot be asked: {_reason(error)}") from error
+    if digest and digest_bytes(answer.content) != digest:
+        raise ResolveError(f"{reference.registry} answered with something else than {digest}")
+    return answer.content
+
+
+def _json(content: bytes, reference: Reference) -> dict[str, Any]:
     try:
-        return ImagePin(ref=ref, index=digest_bytes(answer.content), platforms=_platforms(document, platforms, ref))
-    except (ValidationError, AttributeError, KeyError) as error:
-        raise ResolveError(f"{ref}: {reference.registry} answered with an index that cannot be read") from error
+        document = json.loads(content)
+    except ValueError as error:
+        shown = f"{reference.registry}/{reference.repository}:{reference.tag}"
+        raise ResolveError(f"{shown}: {reference.registry} cannot be asked: it did not answer with JSON") from error
+    return document if isinstance(document, dict) else {}
 
 
 def _platforms(document: Mapping[str, object], platforms: Sequence[str], ref: str) -> dict[str, Digest]:

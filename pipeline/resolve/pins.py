@@ -6,7 +6,7 @@ Addresses are kept relative to the registry or archive they belong to, so a lock
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,6 +52,11 @@ class NpmPin(_Pin):
     archives: FrozenMap[str, ArchivePin] = Field(default_factory=dict)
     tree: tuple[TreePin, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What its definition calls it."""
+        return self.npm
+
     def branches(self, platform: str) -> tuple[TreePin, ...]:
         """Return the packages of the tree that are for `platform`."""
         return tuple(pin for pin in self.tree if not pin.platforms or platform in pin.platforms)
@@ -59,6 +64,52 @@ class NpmPin(_Pin):
     def archive(self, platform: str) -> ArchivePin | None:
         """Return the archive for `platform`, if there is one."""
         return self.archives.get(platform) or self.archives.get(ANY_PLATFORM)
+
+
+class WheelPin(_Pin):
+    """One wheel of PyPI: its path below the index's files, and its platforms, none meaning all."""
+
+    package: str
+    version: str
+    path: str
+    sha256: Sha256
+    platforms: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return self.path.rpartition("/")[2]
+
+
+class PypiPin(_Pin):
+    """A package of PyPI at a version, for a Python: its wheel and those of its dependencies."""
+
+    pypi: str
+    version: str
+    python: str
+    wheels: tuple[WheelPin, ...]
+
+    @property
+    def name(self) -> str:
+        """What its definition calls it."""
+        return self.pypi
+
+    def wheels_for(self, platform: str) -> tuple[WheelPin, ...]:
+        """Return the wheels that are for `platform`."""
+        return tuple(pin for pin in self.wheels if not pin.platforms or platform in pin.platforms)
+
+
+class ImageFilesPin(_Pin):
+    """A registry image whose files are used: its repository, the version it says it holds, its index digest."""
+
+    image: str
+    version: str
+    index: Sha256
+
+    @property
+    def name(self) -> str:
+        """What its definition calls it."""
+        return self.image
 
 
 class DebPin(_Pin):
@@ -105,22 +156,25 @@ class ComponentLock(_Pin):
     inputs: Sha256
 
 
-class PackagesLock(ComponentLock):
-    """Lock of a toolchain or an agent."""
+PackagePin: TypeAlias = NpmPin | PypiPin | ImageFilesPin
 
-    packages: tuple[NpmPin, ...]
+
+class PackagesLock(ComponentLock):
+    """Lock of a toolchain, an agent or a toolpack."""
+
+    packages: tuple[PackagePin, ...]
 
     @property
     def version(self) -> str:
         """The version of the component: that of its first package."""
         return self.packages[0].version
 
-    def pin(self, npm: str) -> NpmPin:
-        """Return the pin of package `npm`; raises KeyError where it is not locked."""
+    def pin(self, name: str) -> PackagePin:
+        """Return the pin of package `name`; raises KeyError where it is not locked."""
         for pin in self.packages:
-            if pin.npm == npm:
+            if pin.name == name:
                 return pin
-        raise KeyError(npm)
+        raise KeyError(name)
 
 
 class RootLock(ComponentLock):

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
 from pipeline.digest import Digest
 from pipeline.errors import DefinitionError, LockError, UsageError
-from pipeline.models.defined import Defined, Definitions
-from pipeline.models.kinds import Agent, Base, CommonTools, Root, Toolchain
-from pipeline.models.load import suggest
+from pipeline.models.choices import suggest
+from pipeline.models.defined import Defined, Definitions, Program
+from pipeline.models.kinds import Agent, Base, CommonTools, Root, Toolchain, Toolpack
+from pipeline.models.packages import Package, PypiPackage
 from pipeline.models.parts import SmokeTest
 from pipeline.platform import Platform
-from pipeline.resolve.capabilities import check_fit
+from pipeline.resolve.capabilities import brought, check_fit, provided
 from pipeline.resolve.lock import Locks
-from pipeline.resolve.matrix import check_exclusion, image_names
+from pipeline.resolve.matrix import Parts, check_exclusion, image_names, sidecars
 from pipeline.resolve.pins import PackagesLock, SystemPin
 
 MOCK_BASE = "model-mock"
 """The base whose Python runs the mock of model APIs."""
+BUILDER_BASE = "wheel-builder"
+"""The base whose Python installs wheels."""
+
+LockedToolchain: TypeAlias = tuple[Defined[Toolchain], PackagesLock]
+LockedProgram: TypeAlias = tuple[Program, PackagesLock]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,11 @@ class RootPlan:
 
 @dataclass(frozen=True, slots=True)
 class ImagePlan:
-    """All an image is made of, lowest layer first."""
+    """All an image is made of, lowest layer first.
+
+    `brought` are toolchains that are there for a program and off PATH. `mock` and `builder` are no part of the image:
+    what the mock of model APIs runs in beside a work test, and what wheels are installed by.
+    """
 
     name: str
     platform: Platform
@@ -42,35 +52,139 @@ class ImagePlan:
     base: Defined[Base]
     system: SystemPin
     common_tools: tuple[Defined[CommonTools], ...]
-    toolchains: tuple[tuple[Defined[Toolchain], PackagesLock], ...]
+    toolchains: tuple[LockedToolchain, ...]
+    brought: tuple[LockedToolchain, ...] = ()
     agent: tuple[Defined[Agent], PackagesLock] | None = None
+    toolpack: tuple[Defined[Toolpack], PackagesLock] | None = None
     mock: ImagePlan | None = None
-    """What the mock of model APIs runs in beside a work test; no part of the image."""
+    builder: ImagePlan | None = None
+
+    @property
+    def programs(self) -> tuple[LockedProgram, ...]:
+        """What runs in the image, the one the container is for last."""
+        return tuple(part for part in (self.toolpack, self.agent) if part)
+
+    @property
+    def program(self) -> LockedProgram | None:
+        """What the container is for: its agent, or the toolpack of a sidecar; a base has none."""
+        return self.agent or self.toolpack
+
+    @property
+    def embedded(self) -> tuple[Defined[Toolpack], PackagesLock] | None:
+        """The toolpack that runs beside the agent."""
+        return self.toolpack if self.agent else None
 
     @property
     def smoke(self) -> Iterator[tuple[Defined[Any], SmokeTest]]:
         """Every declared smoke test with its definition, lowest layer first."""
-        defined: tuple[Defined[Any], ...] = (self.base, *self.common_tools, *(item for item, _ in self.toolchains))
-        for component in (*defined, *((self.agent[0],) if self.agent else ())):
+        toolchains = (item for item, _ in self.toolchains)
+        defined: tuple[Defined[Any], ...] = (self.base, *self.common_tools, *toolchains)
+        for component in (*defined, *(item for item, _ in self.programs)):
             yield from ((component, test) for test in component.model.spec.smoke)
 
 
-def parse_image_name(name: str, definitions: Definitions, locks: Locks) -> tuple[Defined[Base], Defined[Agent] | None]:
-    """Return the base and agent `name` stands for.
+def made_of_wheels(packages: Iterable[Package]) -> bool:
+    """Tell whether any of a component's packages has to be installed in a builder."""
+    return any(isinstance(package, PypiPackage) for package in packages)
 
-    Any pair that fits has a name, in the matrix or not. Raises UsageError for a name that means nothing,
-    DefinitionError for an agent on a base that does not fit or that the matrix excludes.
+
+def parse_image_name(name: str, definitions: Definitions, locks: Locks) -> Parts:
+    """Return what `name` stands for.
+
+    Whatever fits together has a name, in the matrix or not. Raises UsageError for a name that means nothing,
+    DefinitionError for a program on a base that does not fit or that the matrix excludes.
     """
+    parts = _parts(name, definitions)
+    if parts is None:
+        raise UsageError(f"there is no image named {name!r}", remedy=suggest(name, image_names(definitions, locks)))
+    for program in parts.programs:
+        check_fit(program, parts.base, definitions, locks)
+    if parts.agent:
+        check_exclusion(parts.agent, parts.base, definitions)
+    return parts
+
+
+def _parts(name: str, definitions: Definitions) -> Parts | None:
     bases = {base.name: base for base in definitions.bases.values() if base.model.spec.images}
     if name in bases:
-        return bases[name], None
-    for base in bases.values():
-        agent = definitions.agents.get(name.removeprefix(f"{base.name}-"))
-        if agent is not None and name.startswith(f"{base.name}-"):
-            check_fit(agent, base, definitions, locks)
-            check_exclusion(agent, base, definitions)
-            return base, agent
-    raise UsageError(f"there is no image named {name!r}", remedy=suggest(name, image_names(definitions, locks)))
+        return Parts(bases[name])
+    if found := next((parts for parts in sidecars(definitions) if parts.name == name), None):
+        return found
+    embedded = [None, *(pack for pack in definitions.toolpacks.values() if pack.model.spec.embedded)]
+    for base in (base for base in bases.values() if name.startswith(f"{base.name}-")):
+        rest = name.removeprefix(f"{base.name}-")
+        for toolpack in embedded:
+            agent = definitions.agents.get(rest.removesuffix(f"-{toolpack.name}") if toolpack else rest)
+            parts = Parts(base, agent, toolpack)
+            if agent and parts.name == name:
+                return parts
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Makes plans of one set of definitions and locks; what images share is planned once per platform."""
+
+    definitions: Definitions
+    locks: Locks
+    root_source: str
+    helpers: dict[tuple[str, Platform], ImagePlan] = field(default_factory=dict)
+
+    def image(self, parts: Parts, platform: Platform) -> ImagePlan:
+        """Return the plan of an image."""
+        plan = self.bare(parts, platform)
+        for defined, test in plan.smoke:
+            if test.depth == "work":
+                what = f"smoke test {test.name} needs the mock"
+                plan = replace(plan, mock=self.helper(MOCK_BASE, platform, defined, what))
+                break
+        for defined in (item for item, _ in (*plan.toolchains, *plan.brought, *plan.programs)):
+            if made_of_wheels(defined.model.spec.packages):
+                what = f"{defined.name} is made of wheels"
+                return replace(plan, builder=self.helper(BUILDER_BASE, platform, defined, what))
+        return plan
+
+    def bare(self, parts: Parts, platform: Platform) -> ImagePlan:
+        """Return the plan of an image without what only its making needs."""
+        definitions, locks, base = self.definitions, self.locks, parts.base
+        spec = base.model.spec
+        root = _root(definitions.roots[spec.root], platform, locks, self.root_source)
+        system = locks.bases[base.name].pin(root.source, str(platform))
+        if system is None:
+            raise LockError(
+                f"base {base.name} has no Debian packages locked for {platform} on a root from {root.source}",
+                location=base.at("spec"),
+                remedy="agc lock",
+            )
+        return ImagePlan(
+            name=parts.name,
+            platform=platform,
+            root=root,
+            base=base,
+            system=system,
+            common_tools=tuple(definitions.common_tools[item] for item in spec.common_tools),
+            toolchains=tuple((definitions.toolchains[item], locks.toolchains[item]) for item in spec.toolchains),
+            brought=tuple((definitions.toolchains[item], locks.toolchains[item]) for item in self.brought(parts)),
+            agent=(parts.agent, locks.agents[parts.agent.name]) if parts.agent else None,
+            toolpack=(parts.toolpack, locks.toolpacks[parts.toolpack.name]) if parts.toolpack else None,
+        )
+
+    def brought(self, parts: Parts) -> tuple[str, ...]:
+        """Return the toolchains that the programs of an image bring, each once."""
+        if not any(program.model.spec.brings for program in parts.programs):
+            return ()
+        there = provided(parts.base, self.definitions, self.locks)
+        found = (brought(item, parts.base, there, self.definitions) for item in parts.programs)
+        return tuple(dict.fromkeys(name for names in found for name in names))
+
+    def helper(self, name: str, platform: Platform, defined: Defined[Any], what: str) -> ImagePlan:
+        """Return the plan of a base that helps to make or test images; `what` says why `defined` needs it."""
+        base = self.definitions.bases.get(name)
+        if base is None:
+            raise DefinitionError(f"{what}, and no base is named `{name}`", location=defined.at("spec"))
+        if (name, platform) not in self.helpers:
+            self.helpers[name, platform] = self.bare(Parts(base), platform)
+        return self.helpers[name, platform]
 
 
 def plan_images(
@@ -80,55 +194,10 @@ def plan_images(
 
     Raises LockError where something it needs has no pin for a platform.
     """
-    parsed = [(name, *parse_image_name(name, definitions, locks)) for name in dict.fromkeys(names)]
+    parsed = [parse_image_name(name, definitions, locks) for name in dict.fromkeys(names)]
     wanted = tuple(platforms)
-    return tuple(
-        _with_mock(_plan(name, base, agent, platform, definitions, locks, root_source), definitions, locks, root_source)
-        for name, base, agent in parsed
-        for platform in wanted
-    )
-
-
-def _plan(
-    name: str,
-    base: Defined[Base],
-    agent: Defined[Agent] | None,
-    platform: Platform,
-    definitions: Definitions,
-    locks: Locks,
-    root_source: str,
-) -> ImagePlan:
-    spec = base.model.spec
-    root = _root(definitions.roots[spec.root], platform, locks, root_source)
-    system = locks.bases[base.name].pin(root.source, str(platform))
-    if system is None:
-        raise LockError(
-            f"base {base.name} has no Debian packages locked for {platform} on a root from {root.source}",
-            location=base.at("spec"),
-            remedy="agc lock",
-        )
-    return ImagePlan(
-        name=name,
-        platform=platform,
-        root=root,
-        base=base,
-        system=system,
-        common_tools=tuple(definitions.common_tools[item] for item in spec.common_tools),
-        toolchains=tuple((definitions.toolchains[item], locks.toolchains[item]) for item in spec.toolchains),
-        agent=(agent, locks.agents[agent.name]) if agent else None,
-    )
-
-
-def _with_mock(plan: ImagePlan, definitions: Definitions, locks: Locks, root_source: str) -> ImagePlan:
-    """Return `plan` with that of the mock, where one of its tests needs it."""
-    for defined, test in plan.smoke:
-        if test.depth == "work":
-            base = definitions.bases.get(MOCK_BASE)
-            if base is None:
-                text = f"smoke test {test.name} needs the mock, and no base is named `{MOCK_BASE}`"
-                raise DefinitionError(text, location=defined.at("spec", "smoke"))
-            return replace(plan, mock=_plan(MOCK_BASE, base, None, plan.platform, definitions, locks, root_source))
-    return plan
+    planner = _Planner(definitions, locks, root_source)
+    return tuple(planner.image(parts, platform) for parts in parsed for platform in wanted)
 
 
 def _root(defined: Defined[Root], platform: Platform, locks: Locks, wanted: str) -> RootPlan:

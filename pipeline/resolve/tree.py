@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.errors import BuildError, Location, ResolveError
 from pipeline.graph import Network, State
-from pipeline.models.parts import NpmArchive
+from pipeline.models.packages import NpmArchive
 from pipeline.platform import Platform, parse_platform
 from pipeline.resolve.archives import SolveFiles
 from pipeline.resolve.npm import Candidate

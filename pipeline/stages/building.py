@@ -145,8 +145,7 @@ async def build_image(
         )
         for done in tested
     )
-    agent = plans[0].agent
-    secrets = tuple(secret.name for secret in agent[0].model.spec.secrets) if agent else ()
+    secrets = dict.fromkeys(secret.name for program, _ in plans[0].programs for secret in program.model.spec.secrets)
     return ImageReport(
         name,
         digest,
@@ -155,14 +154,14 @@ async def build_image(
         tuple(done.smoke for done in tested),
         dict(clock.seconds),
         outputs,
-        run_command(output, name, digest, secrets),
+        run_command(output, name, digest, tuple(secrets)),
     )
 
 
 def _name_component(error: BuildError, plan: ImagePlan) -> None:
     """Put the name of the component that asked for what failed into the remedy: an engine knows only the place."""
-    agent = (plan.agent[0],) if plan.agent else ()
-    for defined in (plan.base, *(toolchain for toolchain, _ in plan.toolchains), *agent):
+    components = (item for item, _ in (*plan.toolchains, *plan.brought, *plan.programs))
+    for defined in (plan.base, *components):
         if error.location and defined.at().file == error.location.file:
             error.remedy = error.remedy.replace("--upgrade NAME", f"--upgrade {defined.name}")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.compose.config import environment_sources
 from pipeline.errors import Location
-from pipeline.models.defined import Defined
-from pipeline.models.kinds import Agent, Base, CommonTools, Toolchain
+from pipeline.models.defined import Defined, Program
+from pipeline.models.kinds import Base, CommonTools, Toolchain
 from pipeline.resolve.pins import PackagesLock
 from pipeline.resolve.plan import ImagePlan
 
@@ -50,8 +50,9 @@ def explain_image(plan: ImagePlan) -> Explanation:
         ("toolchains", tuple(_toolchains(plan))),
         ("user", tuple(_user(plan))),
         ("environment", tuple(_environment(plan))),
-        ("agent", tuple(_agent(plan))),
+        ("programs", tuple(_programs(plan))),
         ("volumes", tuple(_volumes(plan))),
+        ("ports", tuple(_ports(plan))),
         ("secrets", tuple(_secrets(plan))),
         ("egress", tuple(_egress(plan))),
         ("smoke", tuple(_smoke(plan))),
@@ -93,12 +94,16 @@ def _asked(plan: ImagePlan) -> dict[str, tuple[Location, ...]]:
 def _toolchains(plan: ImagePlan) -> Iterator[Fact]:
     for at, (toolchain, lock) in enumerate(plan.toolchains):
         yield from _packages(toolchain, lock, plan.base.at("spec", "toolchains", at))
+    for toolchain, lock in plan.brought:
+        askers = (item for item, _ in plan.programs if toolchain.name in item.model.spec.brings)
+        places = (item.at("spec", "brings", item.model.spec.brings.index(toolchain.name)) for item in askers)
+        yield from _packages(toolchain, lock, *places)
 
 
-def _packages(defined: Defined[Toolchain] | Defined[Agent], lock: PackagesLock, *asked: Location) -> Iterator[Fact]:
+def _packages(defined: Defined[Toolchain] | Program, lock: PackagesLock, *asked: Location) -> Iterator[Fact]:
     for at, package in enumerate(defined.model.spec.packages):
-        places = (*asked, defined.at("spec", "packages", at, "npm"))
-        yield _fact(f"{defined.name}: {package.npm}", lock.pin(package.npm).version, *places)
+        places = (*asked, defined.at("spec", "packages", at, package.key))
+        yield _fact(f"{defined.name}: {package.name}", lock.pin(package.name).version, *places)
 
 
 def _user(plan: ImagePlan) -> Iterator[Fact]:
@@ -106,8 +111,12 @@ def _user(plan: ImagePlan) -> Iterator[Fact]:
     yield _fact("user", f"{user.name} ({user.uid}:{user.gid}), {user.home}", base.at("spec", "user"))
     yield _fact("shell", user.shell, base.at("spec", "user", "shell"))
     yield _fact("workspace", base.model.spec.workspace, base.at("spec", "workspace"))
-    if plan.agent:
-        yield _fact("command", " ".join(plan.agent[0].model.spec.command), plan.agent[0].at("spec", "command"))
+    if plan.program:
+        program = plan.program[0]
+        yield _fact("command", " ".join(program.model.spec.command), program.at("spec", "command"))
+    if plan.embedded and (embedded := plan.embedded[0].model.spec.embedded):
+        place = plan.embedded[0].at("spec", "embedded", "command")
+        yield _fact("beside it", " ".join(embedded.command), place)
 
 
 def _environment(plan: ImagePlan) -> Iterator[Fact]:
@@ -121,43 +130,45 @@ def _environment(plan: ImagePlan) -> Iterator[Fact]:
         yield Fact(name, values[name], origins[name])
 
 
-def _agent(plan: ImagePlan) -> Iterator[Fact]:
-    if plan.agent:
-        agent, lock = plan.agent
-        yield from _packages(agent, lock)
-        for at, requirement in enumerate(agent.model.spec.requires):
-            yield _fact("requires", requirement, agent.at("spec", "requires", at))
-        yield _fact("licence", agent.model.spec.licence.name, agent.at("spec", "licence", "name"))
-        yield _fact("publish", agent.model.spec.licence.publish, agent.at("spec", "licence", "publish"))
+def _programs(plan: ImagePlan) -> Iterator[Fact]:
+    for program, lock in plan.programs:
+        yield from _packages(program, lock)
+        for at, requirement in enumerate(program.model.spec.requires):
+            yield _fact(f"{program.name}: requires", requirement, program.at("spec", "requires", at))
+        licence = program.model.spec.licence
+        yield _fact(f"{program.name}: licence", licence.name, program.at("spec", "licence", "name"))
+        yield _fact(f"{program.name}: publish", licence.publish, program.at("spec", "licence", "publish"))
 
 
 def _volumes(plan: ImagePlan) -> Iterator[Fact]:
-    if plan.agent:
-        agent = plan.agent[0]
-        for at, volume in enumerate(agent.model.spec.volumes):
-            yield _fact(volume.path, volume.purpose, agent.at("spec", "volumes", at))
+    for program, _ in plan.programs:
+        for at, volume in enumerate(program.model.spec.volumes):
+            yield _fact(volume.path, volume.purpose, program.at("spec", "volumes", at))
+
+
+def _ports(plan: ImagePlan) -> Iterator[Fact]:
+    for program, _ in plan.programs:
+        for at, port in enumerate(program.model.spec.ports):
+            yield _fact(f"{port.port}/tcp", port.name, program.at("spec", "ports", at))
 
 
 def _secrets(plan: ImagePlan) -> Iterator[Fact]:
-    if plan.agent:
-        agent = plan.agent[0]
-        for at, secret in enumerate(agent.model.spec.secrets):
-            yield _fact(secret.name, "required" if secret.required else "optional", agent.at("spec", "secrets", at))
+    for program, _ in plan.programs:
+        for at, secret in enumerate(program.model.spec.secrets):
+            yield _fact(secret.name, "required" if secret.required else "optional", program.at("spec", "secrets", at))
 
 
 def _egress(plan: ImagePlan) -> Iterator[Fact]:
-    if plan.agent:
-        agent = plan.agent[0]
-        for at, host in enumerate(agent.model.spec.egress):
+    for program, _ in plan.programs:
+        for at, host in enumerate(program.model.spec.egress):
             text = f"{host.purpose}, last seen {host.verified}"
-            yield _fact(f"{host.host}:{host.port}", text, agent.at("spec", "egress", at))
+            yield _fact(f"{host.host}:{host.port}", text, program.at("spec", "egress", at))
 
 
 def _smoke(plan: ImagePlan) -> Iterator[Fact]:
     """Yield the declared tests, in the order they are run; `presence` comes with every component."""
-    tested: list[Defined[Base] | Defined[CommonTools] | Defined[Toolchain] | Defined[Agent]] = [plan.base]
-    tested += [*plan.common_tools, *(toolchain for toolchain, _ in plan.toolchains)]
-    tested += [plan.agent[0]] if plan.agent else []
+    toolchains, programs = (item for item, _ in plan.toolchains), (item for item, _ in plan.programs)
+    tested: tuple[Defined[Any], ...] = (plan.base, *plan.common_tools, *toolchains, *programs)
     for defined in tested:
         for at, test in enumerate(defined.model.spec.smoke):
             command = " ".join(test.run).split("\n", 1)[0]

@@ -2,50 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pipeline.compose.image import compose
-from pipeline.digest import hex_of
-from pipeline.errors import AgcError, EngineError, ErrorGroup, Location, ResolveError, UsageError
+from pipeline.errors import AgcError, EngineError, ErrorGroup, ResolveError, UsageError
 from pipeline.graph import State, image, layout
+from pipeline.models.choices import suggest
 from pipeline.models.defined import Defined
-from pipeline.models.kinds import Agent, Base, Root, Toolchain
-from pipeline.models.load import suggest
-from pipeline.models.parts import NpmArchive
-from pipeline.platform import Platform, host_platform, parse_platform
-from pipeline.resolve.archives import pin_archives
-from pipeline.resolve.capabilities import provided
+from pipeline.models.kinds import Base, Root
+from pipeline.platform import Platform, parse_platform
 from pipeline.resolve.debian import resolve_packages
 from pipeline.resolve.lock import (
     Locks,
-    packages_inputs,
     root_inputs,
     stale,
     system_inputs,
     system_packages,
     write_lock,
 )
-from pipeline.resolve.npm import Candidate, Chosen, choose
 from pipeline.resolve.oci import resolve_image
 from pipeline.resolve.pins import (
-    ArchivePin,
     BootstrapPin,
     ComponentLock,
     ImagePin,
-    NpmPin,
     PackagesLock,
     RootLock,
     SystemLock,
     SystemPin,
-    TreePin,
 )
-from pipeline.resolve.plan import plan_images
-from pipeline.resolve.tree import Branch, resolve_tree
-from pipeline.settings import NPM_REGISTRY
+from pipeline.stages.packages import lock_packages
 from pipeline.stages.project import Project
-from pipeline.stages.roots import archive_mirrors, lay_roots, make_root
+from pipeline.stages.roots import archive_mirrors, lies_here, make_root
 from pipeline.stages.workbench import Workbench
 
 EVERYTHING = "all"
@@ -112,6 +100,7 @@ def _in_order(project: Project) -> Iterator[str]:
     yield from (f"toolchains/{name}" for name in definitions.toolchains)
     yield from (f"bases/{name}" for name in definitions.bases)
     yield from (f"agents/{name}" for name in definitions.agents)
+    yield from (f"toolpacks/{name}" for name in definitions.toolpacks)
 
 
 def _incomplete(locks: Locks, component: str) -> bool:
@@ -129,9 +118,11 @@ async def _resolve(project: Project, component: str, bench: Workbench, *, keep: 
         case "bases":
             return await _base(definitions.bases[name], project, bench)
         case "toolchains":
-            return await _packages(component, definitions.toolchains[name], project, bench)
+            return await lock_packages(component, definitions.toolchains[name], project, bench)
+        case "agents":
+            return await lock_packages(component, definitions.agents[name], project, bench)
         case _:
-            return await _packages(component, definitions.agents[name], project, bench)
+            return await lock_packages(component, definitions.toolpacks[name], project, bench)
 
 
 async def _root(root: Defined[Root], project: Project, bench: Workbench, *, keep: bool) -> RootLock:
@@ -196,7 +187,7 @@ async def _roots_of(
         for name, digest in sorted(lock.image.platforms.items()):
             yield "image", parse_platform(name), image(f"{repository}@{digest}")
     for name, pin in sorted(lock.bootstrap.items()):
-        if not _lies_here(pin, bench):
+        if not lies_here(pin, bench):
             made = await make_root(root, parse_platform(name), bench)
             if made.digest != pin.digest:
                 raise ResolveError(
@@ -207,78 +198,10 @@ async def _roots_of(
         yield "bootstrap", parse_platform(name), layout(pin.digest, root.name)
 
 
-def _lies_here(pin: BootstrapPin, bench: Workbench) -> bool:
-    folder = bench.roots / hex_of(pin.digest)
-    if folder.is_dir():
-        bench.layouts.setdefault(pin.digest, folder)
-    return pin.digest in bench.layouts
-
-
-async def _packages(
-    component: str, defined: Defined[Toolchain] | Defined[Agent], project: Project, bench: Workbench
-) -> PackagesLock:
-    packages = defined.model.spec.packages
-    location = defined.at("spec", "packages")
-    chosen: list[Chosen] = []
-    trees: dict[str, tuple[Branch, ...]] = {}
-    for index, package in enumerate(packages):
-        place = defined.at("spec", "packages", index, "npm")
-        one = await choose(package, bench.fetch_npm, place)
-        chosen.append(one)
-        if package.tree:
-            trees[package.npm] = await _tree(package, one.version, project, bench, place)
-    single = [item for one in chosen if one.npm not in trees for item in one.archives.values()]
-    wanted = {*single, *(branch.archive for tree in trees.values() for branch in tree)}
-    tools = await _tools(project, bench, location)
-    pins = await pin_archives(wanted, tools, host_platform(), bench.solve_files, location)
-    return PackagesLock(
-        component=component,
-        inputs=packages_inputs(packages),
-        packages=tuple(_npm_pin(one, trees.get(one.npm), pins) for one in chosen),
-    )
-
-
-def _npm_pin(one: Chosen, tree: tuple[Branch, ...] | None, pins: Mapping[Candidate, ArchivePin]) -> NpmPin:
-    if tree is None:
-        archives = {platform: pins[item] for platform, item in one.archives.items()}
-        return NpmPin(npm=one.npm, version=one.version, archives=archives)
-    branches = (TreePin(path=item.path, archive=pins[item.archive], platforms=item.platforms) for item in tree)
-    return NpmPin(npm=one.npm, version=one.version, tree=tuple(branches))
-
-
-async def _tree(
-    package: NpmArchive, version: str, project: Project, bench: Workbench, location: Location
-) -> tuple[Branch, ...]:
-    """Resolve a tree with the npm of the first base that has one; which decides nothing that is built."""
-    host = host_platform()
-    platforms = sorted({name for root in project.definitions.roots.values() for name in root.model.spec.platforms})
-    for base in project.definitions.bases.values():
-        if "npm" in provided(base, project.definitions, project.locks):
-            (plan,) = plan_images((base.name,), (host,), project.definitions, project.locks, "bootstrap")
-            (laid,) = await lay_roots((plan,), project.locks.roots, bench, locked=False)
-            registry = bench.settings.mirrored(NPM_REGISTRY)
-            tools = compose(laid).rootfs
-            return await resolve_tree(package, version, tools, registry, platforms, host, bench.solve_files, location)
-    raise ResolveError("no base has npm, by which trees are resolved", location=location, remedy="define one with node")
-
-
-async def _tools(project: Project, bench: Workbench, location: Location) -> State:
-    """Return a root with coreutils for this machine, any will do: its versions decide nothing."""
-    host = host_platform()
-    for name, lock in project.locks.roots.items():
-        pin = lock.bootstrap.get(str(host))
-        if pin and _lies_here(pin, bench):
-            return layout(pin.digest, name)
-    for root in project.definitions.roots.values():
-        made = await make_root(root, host, bench)
-        return layout(made.digest, root.name)
-    raise ResolveError("no root is defined to check archives in", location=location)
-
-
 def _describe(lock: ComponentLock | None) -> str:
     match lock:
         case PackagesLock():
-            return ", ".join(f"{pin.npm} {pin.version}" for pin in lock.packages)
+            return ", ".join(f"{pin.name} {pin.version}" for pin in lock.packages)
         case RootLock():
             parts = [f"{name} {pin.digest[7:19]}" for name, pin in sorted(lock.bootstrap.items())]
             return ", ".join([*parts, *([f"image {lock.image.index[7:19]}"] if lock.image else [])])

@@ -88,20 +88,29 @@ async def lay_roots(
     laid = []
     for plan in plans:
         plan = await _lay(plan, locks[plan.root.defined.name], bench, locked=locked)  # noqa: PLW2901  # its successor
-        if plan.mock:
-            (mock,) = await lay_roots((plan.mock,), locks, bench, locked=locked)
-            plan = replace(plan, mock=mock)  # noqa: PLW2901  # its successor
+        for role, helper in _helpers(plan).items():
+            (ready,) = await lay_roots((helper,), locks, bench, locked=locked)
+            plan = _with_helper(plan, role, ready)  # noqa: PLW2901  # its successor
         laid.append(plan if locked else _with_recorded_packages(plan, bench))
     return tuple(laid)
+
+
+def lies_here(pin: BootstrapPin, bench: Workbench) -> bool:
+    """Tell whether a locked root is on this machine, and note where."""
+    folder = bench.roots / hex_of(pin.digest)
+    if folder.is_dir():
+        bench.layouts.setdefault(pin.digest, folder)
+    return pin.digest in bench.layouts
 
 
 async def freshen(plan: ImagePlan, gone: str, bench: Workbench) -> ImagePlan:
     """Return `plan` with its Debian packages resolved again because `gone` left the archive; says what moved.
 
-    They are those of its mock, where `gone` is one of these and none of the image's own.
+    They are those of a helper, where `gone` is one of these and none of the image's own.
     """
-    if plan.mock and not _has_file(plan, gone) and _has_file(plan.mock, gone):
-        return replace(plan, mock=await freshen(plan.mock, gone, bench))
+    for role, helper in _helpers(plan).items():
+        if not _has_file(plan, gone) and _has_file(helper, gone):
+            return _with_helper(plan, role, await freshen(helper, gone, bench))
     packages = await resolve_packages(
         root_state(plan),
         plan.root.defined.model.spec,
@@ -172,6 +181,15 @@ def _with_recorded_packages(plan: ImagePlan, bench: Workbench) -> ImagePlan:
     if moved := moved_packages(plan.system, fresh.system):
         bench.reporter.notify(_warning(f"base {plan.base.name}", moved))
     return fresh
+
+
+def _helpers(plan: ImagePlan) -> Mapping[str, ImagePlan]:
+    found = {"mock": plan.mock, "builder": plan.builder}
+    return {role: helper for role, helper in found.items() if helper}
+
+
+def _with_helper(plan: ImagePlan, role: str, helper: ImagePlan) -> ImagePlan:
+    return replace(plan, mock=helper) if role == "mock" else replace(plan, builder=helper)
 
 
 def _has_file(plan: ImagePlan, name: str) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,9 @@ from pipeline.digest import Digest
 from pipeline.engine.api import Engine, FilesExport, ProgressSink
 from pipeline.errors import ResolveError
 from pipeline.graph import State
+from pipeline.models.values import without_credentials
 from pipeline.platform import Platform
-from pipeline.settings import NPM_REGISTRY, Settings
+from pipeline.settings import NPM_REGISTRY, PYPI_INDEX, Settings
 
 if TYPE_CHECKING:
     import httpx
@@ -107,6 +109,27 @@ class Workbench:
                 if answer.is_client_error and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
                     break
         raise ResolveError(f"{url} cannot be read: {reason}", remedy="check network, proxy and mirrors: agc doctor")
+
+    async def compile_python(self, requirement: str, arguments: Sequence[str]) -> str:
+        """Return the `pylock.toml` that uv resolves `requirement` to, from wheels alone; raises ResolveError."""
+        import uv  # only who locks a package of PyPI has use for it
+
+        command = [
+            *(uv.find_uv_bin(), "pip", "compile", "-", "--format=pylock.toml", "--only-binary=:all:"),
+            *("--no-header", "--no-progress", "--no-config", f"--cache-dir={self.settings.cache / 'uv'}"),
+            *(f"--default-index={self.settings.mirrored(PYPI_INDEX)}", *arguments),
+        ]
+        # Nothing of the person's own uv or pip settings may decide what is locked.
+        environment = {"PATH": os.environ.get("PATH", ""), "UV_PYTHON_DOWNLOADS": "never"}
+        environment |= self.settings.proxy.as_environment()
+        if self.settings.ca_bundle:
+            environment["SSL_CERT_FILE"] = str(self.settings.ca_bundle)
+        done = await anyio.run_process(command, input=requirement.encode(), check=False, env=environment)
+        if done.returncode:
+            words = " ".join(done.stderr.decode(errors="replace").split())
+            said = without_credentials(words.partition("error: ")[2] or words)
+            raise ResolveError(said, remedy="check network, proxy and mirrors: agc doctor")
+        return done.stdout.decode()
 
 
 def _read(folder: Path) -> Mapping[str, bytes]:

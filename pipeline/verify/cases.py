@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from pipeline.compose.config import environment
+from pipeline.compose.component import program_commands, toolchain_commands
+from pipeline.compose.config import entrypoint, environment
 from pipeline.compose.image import Composition
 from pipeline.errors import Location
 from pipeline.graph import Mount, Network, State
-from pipeline.models.parts import NpmArchive, SmokeTest
+from pipeline.models.defined import Program
+from pipeline.models.parts import SmokeTest
 from pipeline.verify.mock.turns import LAST_WORDS
 from pipeline.verify.work import work_command, work_environment, work_mounts
 
@@ -87,13 +89,31 @@ def _cases(composition: Composition) -> Iterator[SmokeCase]:
         yield from _declared(composition, component, tools.model.spec.smoke, "", tools.at("spec", "smoke"))
     for toolchain, lock in plan.toolchains:
         component, spec = f"toolchains/{toolchain.name}", toolchain.model.spec
-        yield _presence(composition, component, spec.packages, toolchain.at("spec", "packages"))
+        found = {path.rpartition("/")[2]: file for path, file in toolchain_commands(toolchain).items()}
+        yield _presence(composition, component, found, toolchain.at("spec", "packages"))
         yield from _declared(composition, component, spec.smoke, lock.version, toolchain.at("spec", "smoke"))
-    if plan.agent:
-        agent, lock = plan.agent
-        component = f"agents/{agent.name}"
-        yield _presence(composition, component, agent.model.spec.packages, agent.at("spec", "packages"))
-        yield from _declared(composition, component, agent.model.spec.smoke, lock.version, agent.at("spec", "smoke"))
+    for toolchain, _ in plan.brought:
+        component = f"toolchains/{toolchain.name}"
+        yield _presence(composition, component, toolchain_commands(toolchain), toolchain.at("spec", "packages"))
+    for program, lock in plan.programs:
+        component = lock.component
+        yield _presence(composition, component, _found(component, program), program.at("spec", "packages"))
+        yield from _declared(
+            composition, component, program.model.spec.smoke, lock.version, program.at("spec", "smoke")
+        )
+    if plan.embedded and (embedded := plan.embedded[0].model.spec.embedded):
+        toolpack, lock = plan.embedded
+        place = toolpack.at("spec", "embedded", "smoke")
+        started = tuple(test.model_copy(update={"run": (*entrypoint(plan), *test.run)}) for test in embedded.smoke)
+        yield from _declared(composition, lock.component, started, lock.version, place)
+
+
+def _found(component: str, program: Program) -> Mapping[str, str]:
+    """Return the file that PATH finds for each command of a program, and the file behind one that is wrapped."""
+    commands = program_commands(component, program)
+    if not program.model.spec.brings:
+        return {path.rpartition("/")[2]: file for path, file in commands.items()}
+    return {**{path.rpartition("/")[2]: path for path in commands}, **{file: file for file in commands.values()}}
 
 
 def _declared(
@@ -111,13 +131,8 @@ def _declared(
         yield replace(case, depth=test.depth)
 
 
-def _presence(
-    composition: Composition, component: str, packages: Sequence[NpmArchive], location: Location
-) -> SmokeCase:
-    pairs: list[str] = []
-    for package in packages:
-        for name, file in package.binaries.items():
-            pairs += [name, "/".join(part for part in (f"/opt/{component}", package.folder, file) if part)]
+def _presence(composition: Composition, component: str, commands: Mapping[str, str], location: Location) -> SmokeCase:
+    pairs = [part for name, file in commands.items() for part in (name, file)]
     command = ("sh", "-c", _PRESENCE, "presence", *pairs)
     return replace(_case(composition, component, "presence", command, "", 30, location), depth="presence")
 

@@ -41,11 +41,11 @@ def test_the_images_are_listed_with_base_agent_tier_and_platforms(project: Path,
     """A base alone has no agent."""
     found = answer(project, capsys, "list-matrix", "--base", "bare")
 
-    platforms = ["linux/amd64", "linux/arm64"]
+    rest = {"tier": "extra", "platforms": ["linux/amd64", "linux/arm64"]}
     assert found == {
         "images": [
-            {"name": "bare", "base": "bare", "agent": None, "tier": "extra", "platforms": platforms},
-            {"name": "bare-claude", "base": "bare", "agent": "claude", "tier": "extra", "platforms": platforms},
+            {"name": "bare", "base": "bare", "agent": None, "toolpack": None, **rest},
+            {"name": "bare-claude", "base": "bare", "agent": "claude", "toolpack": None, **rest},
         ]
     }
 
@@ -79,6 +79,7 @@ def test_excluded_pairs_come_with_their_reasons(project: Path, capsys: Capture) 
                 "name": "both-gemini",
                 "base": "both",
                 "agent": "gemini",
+                "toolpack": None,
                 "reason": "in no cell of the matrix; it can be built by its name",
                 "location": "definitions/matrix.yaml:5:3",
             }
@@ -90,16 +91,16 @@ def test_people_see_a_table(project: Path, capsys: Capture) -> None:
     """And below it what is no image."""
     assert main(["-C", str(project), "list-matrix", "--base", "bare", "--agent", "opencode", "--excluded"]) == 0
     assert capsys.readouterr().out == (
-        "image  base  agent  tier  platforms\n"
+        "image  base  agent  toolpack  tier  platforms\n"
         "\n"
         "no images\n"
         "  bare-opencode  nobody asked for it  definitions/matrix.yaml:6:13\n"
     )
     assert main(["-C", str(project), "list-matrix", "--tier", "extra"]) == 0
     assert capsys.readouterr().out == (
-        "image        base  agent   tier   platforms\n"
-        "bare         bare  -       extra  linux/amd64, linux/arm64\n"
-        "bare-claude  bare  claude  extra  linux/amd64, linux/arm64\n"
+        "image        base  agent   toolpack  tier   platforms\n"
+        "bare         bare  -       -         extra  linux/amd64, linux/arm64\n"
+        "bare-claude  bare  claude  -         extra  linux/amd64, linux/arm64\n"
     )
 
 

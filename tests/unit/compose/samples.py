@@ -10,19 +10,23 @@ from pipeline.compose.image import Composition, compose
 from pipeline.digest import Digest, digest_bytes
 from pipeline.models.defined import Definitions
 from pipeline.models.load import load_definitions
-from pipeline.models.parts import NpmArchive
+from pipeline.models.packages import ImageFiles, NpmArchive, Package, PypiPackage
 from pipeline.platform import AMD64, ARM64, Platform
 from pipeline.resolve.lock import Locks, packages_inputs, root_inputs, system_inputs, system_packages
 from pipeline.resolve.pins import (
     ArchivePin,
     BootstrapPin,
     DebPin,
+    ImageFilesPin,
     ImagePin,
     NpmPin,
+    PackagePin,
     PackagesLock,
+    PypiPin,
     RootLock,
     SystemLock,
     SystemPin,
+    WheelPin,
 )
 from pipeline.resolve.plan import ImagePlan, plan_images
 
@@ -31,9 +35,13 @@ VERSIONS = {
     "node": "26.10.0",
     "npm": "12.2.0",
     "bun": "1.4.5",
+    "uv": "0.13.9",
+    "headroom-ai": "0.42.0",
+    "claw": "1.2.3",
     "picky": "1.0.0",
     "@anthropic-ai/claude-code": "2.1.330",
 }
+DEBIAN_VERSIONS = {"python3": "3.13.5-1"}
 PLATFORMS = (AMD64, ARM64)
 
 
@@ -56,11 +64,39 @@ def npm_pin(package: NpmArchive) -> NpmPin:
     return NpmPin(npm=package.npm, version=version, archives=archives)
 
 
-def packages_lock(component: str, packages: Iterable[NpmArchive]) -> PackagesLock:
+def pypi_pin(package: PypiPackage) -> PypiPin:
+    """Return the pin of a package of PyPI at its version of this table: its own wheel per platform, and one for all."""
+    own = tuple(wheel_pin(package.pypi, VERSIONS[package.pypi], f"{platform}") for platform in PLATFORMS)
+    wheels = (*own, wheel_pin("typing-extensions", "4.16.0"))
+    return PypiPin(pypi=package.pypi, version=VERSIONS[package.pypi], python=package.python, wheels=wheels)
+
+
+def wheel_pin(package: str, version: str, platform: str = "") -> WheelPin:
+    """Return the pin of a wheel whose bytes are its name."""
+    tag = platform.replace("/", "_") or "any"
+    path = f"packages/{package.replace('-', '_')}-{version}-py3-none-{tag}.whl"
+    platforms = (platform,) if platform else ()
+    return WheelPin(
+        package=package, version=version, path=path, sha256=digest_bytes(path.encode()), platforms=platforms
+    )
+
+
+def pin_of(package: Package) -> PackagePin:
+    """Return the pin of a package from wherever it comes."""
+    match package:
+        case NpmArchive():
+            return npm_pin(package)
+        case PypiPackage():
+            return pypi_pin(package)
+        case ImageFiles():
+            return ImageFilesPin(image=package.name, version="10.0.103", index=digest_bytes(package.image.encode()))
+
+
+def packages_lock(component: str, packages: Iterable[Package]) -> PackagesLock:
     """Return the lock of a toolchain or an agent."""
     wanted = tuple(packages)
     return PackagesLock(
-        component=component, inputs=packages_inputs(wanted), packages=tuple(npm_pin(package) for package in wanted)
+        component=component, inputs=packages_inputs(wanted), packages=tuple(pin_of(package) for package in wanted)
     )
 
 
@@ -102,7 +138,8 @@ def system_lock(found: Definitions, base: str, sources: Iterable[Literal["image"
     """Return the lock of a base: what it asks for, one package of it from the security archive."""
     spec = found.bases[base].model.spec
     debs = tuple(
-        deb_pin(name, archive="security" if name == "git" else "main") for name in system_packages(found, spec)
+        deb_pin(name, DEBIAN_VERSIONS.get(name, "1.0-1"), "security" if name == "git" else "main")
+        for name in system_packages(found, spec)
     )
     system = tuple(
         SystemPin(source=source, platform=str(platform), root=root_digest(source, platform), packages=debs)
@@ -122,6 +159,9 @@ def locks(found: Definitions, sources: tuple[Literal["image", "bootstrap"], ...]
         },
         bases={name: system_lock(found, name, sources) for name in found.bases},
         agents={name: packages_lock(f"agents/{name}", item.model.spec.packages) for name, item in found.agents.items()},
+        toolpacks={
+            name: packages_lock(f"toolpacks/{name}", item.model.spec.packages) for name, item in found.toolpacks.items()
+        },
     )
 
 

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
+from pipeline.compose.component import program_layer
 from pipeline.compose.image import Composition, combined_digest, compose, compose_all
-from pipeline.compose.layers import EPOCH, packages_layer
+from pipeline.compose.layers import EPOCH
 from pipeline.digest import Digest, digest_bytes
 from pipeline.errors import LockError
 from pipeline.graph import Copy, Mkdir, Network, State, Symlink, Write, walk
 from pipeline.graph.ops import Files, Http, Image, Layout, Run
 from pipeline.models.defined import Definitions
 from pipeline.models.load import load_definitions
+from pipeline.models.parts import User
 from pipeline.platform import AMD64, ARM64, PLATFORMS, Platform
 from pipeline.resolve.lock import Locks
 from pipeline.resolve.plan import plan_images
@@ -351,7 +353,7 @@ def test_a_package_that_is_not_locked_for_the_platform_is_an_error() -> None:
     here = claude.at("spec", "packages", 0)
 
     with pytest.raises(LockError) as caught:
-        packages_layer("agents/claude", claude.model.spec.packages, lock, Platform("linux", "mips"), [here])
+        program_layer("agents/claude", claude, lock, Platform("linux", "mips"), None, User())
 
     assert caught.value.message == "agents/claude: @anthropic-ai/claude-code is not locked for linux/mips"
     assert caught.value.location == here

@@ -270,7 +270,10 @@ MISTAKES = {
     ),
     "no kind": (
         ("kind: Agent\n", ""),
-        "agent.yaml:1:1: `kind` is missing -- known: Agent, Base, Combo, CommonTools, Matrix, Root, Toolchain",
+        (
+            "agent.yaml:1:1: `kind` is missing -- known: Agent, Base, Combo, CommonTools, Matrix, Root, TagPolicy, "
+            "Toolchain, Toolpack"
+        ),
     ),
     "kind that is a list": (
         ("kind: Agent", "kind: [Agent]"),
@@ -441,7 +444,10 @@ def test_what_is_referred_to_must_be_there(tmp_path: Path) -> None:
 def test_a_capability_takes_its_version_from_a_package_of_its_own(tmp_path: Path) -> None:
     """Any other would have no version."""
     assert lines_of(tmp_path, node=TOOLCHAIN.replace("    node: node", "    node: nodejs")) == [
-        "node.yaml:11:5: `node` takes its version from 'nodejs', which is not among `packages` -- did you mean node?"
+        (
+            "node.yaml:11:5: `node` takes its version from 'nodejs', which is not among `packages` or `debian`"
+            " -- did you mean node?"
+        )
     ]
 
 

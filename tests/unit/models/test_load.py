@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import DefinitionError, ErrorGroup, UsageError
+from pipeline.models.choices import pick, suggest
 from pipeline.models.defined import Definitions
 from pipeline.models.document import parse_document
 from pipeline.models.kinds import Agent
-from pipeline.models.load import load_definitions, pick, suggest
+from pipeline.models.load import load_definitions
 from tests.unit.compose.samples import PROJECT, definitions
 from tests.unit.models.test_bad_input import AGENT, BASE, FILES, ROOT, TOOLCHAIN, errors_of
 

@@ -83,10 +83,9 @@ def test_the_weightiest_tier_of_a_base_counts() -> None:
 
 def test_a_pair_in_no_cell_can_be_built_by_its_name() -> None:
     """The matrix says what is made for everybody."""
-    _, agent = parse_image_name("node-bun-picky", SMALL, LOCKS)
+    parts = parse_image_name("node-bun-picky", SMALL, LOCKS)
 
-    assert agent is not None
-    assert agent.name == "picky"
+    assert parts.agent is SMALL.agents["picky"]
 
 
 def test_an_excluded_pair_is_refused_with_the_reason() -> None:

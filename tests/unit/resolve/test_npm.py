@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from pipeline.errors import Location, ResolveError
-from pipeline.models.parts import NpmArchive
+from pipeline.models.packages import NpmArchive
 from pipeline.resolve.npm import Candidate, Chosen, choose
 
 HERE = Location("definitions/x.yaml", 7, 7)

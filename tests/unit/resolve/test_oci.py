@@ -123,7 +123,7 @@ FAILURES: dict[str, tuple[Callable[[httpx.Request], httpx.Response], str]] = {
     "limit": (lambda _: httpx.Response(429), f"{REF}: docker.io cannot be asked: Client error '429"),
     "a login page": (
         lambda _: httpx.Response(200, text="<html>"),
-        f"{REF}: docker.io cannot be asked: Expecting value",
+        f"{REF}: docker.io cannot be asked: it did not answer with JSON",
     ),
     "one platform": (
         lambda _: httpx.Response(200, json={"config": {}, "layers": []}),

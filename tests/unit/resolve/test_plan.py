@@ -12,7 +12,7 @@ from pipeline.models.kinds import Agent
 from pipeline.platform import AMD64, ARM64, Platform
 from pipeline.resolve.capabilities import check_fit, fits, provided
 from pipeline.resolve.lock import Locks
-from pipeline.resolve.matrix import image_names
+from pipeline.resolve.matrix import Parts, image_names
 from pipeline.resolve.plan import parse_image_name, plan_images
 from tests.unit.compose.samples import definitions, locks, plan, root_digest
 
@@ -104,11 +104,10 @@ def test_a_work_test_needs_the_base_of_the_mock() -> None:
 
 def test_an_image_name_is_a_base_and_an_agent() -> None:
     """Or a base alone."""
-    base, agent = parse_image_name("node-bun-claude", FOUND, LOCKS)
-    alone = parse_image_name("plain", FOUND, LOCKS)
+    node_bun, plain = FOUND.bases["node-bun"], FOUND.bases["plain"]
 
-    assert (base.name, agent and agent.name) == ("node-bun", "claude")
-    assert (alone[0].name, alone[1]) == ("plain", None)
+    assert parse_image_name("node-bun-claude", FOUND, LOCKS) == Parts(node_bun, FOUND.agents["claude"])
+    assert parse_image_name("plain", FOUND, LOCKS) == Parts(plain)
 
 
 NAMES = {

@@ -12,7 +12,7 @@ from pipeline.digest import digest_bytes
 from pipeline.errors import BuildError, FailedStep, Location, ResolveError
 from pipeline.graph import Network, State, layout
 from pipeline.graph.ops import Run
-from pipeline.models.parts import NpmArchive
+from pipeline.models.packages import NpmArchive
 from pipeline.platform import AMD64, Platform
 from pipeline.resolve.npm import Candidate
 from pipeline.resolve.tree import Branch, read_tree, resolve_tree

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.platform import ARM64
@@ -66,7 +67,7 @@ def test_a_package_nobody_asked_for_is_there_for_another() -> None:
     system = item.system.model_copy(
         update={"packages": (item.system.packages[0].model_copy(update={"name": "libc-extra"}),)}
     )
-    changed = type(item)(item.name, item.platform, item.root, item.base, system, item.common_tools, (), None)
+    changed = replace(item, system=system, toolchains=(), agent=None)
     found = {fact.name: fact for fact in dict(explain_image(changed).sections)["debian"]}
 
     assert found["libc-extra"].origins == ("needed by another package",)
@@ -80,10 +81,7 @@ def test_a_variable_names_what_it_replaced() -> None:
     agent = item.agent[0]
     spec = agent.model.spec.model_copy(update={"env": {"HOME": "/elsewhere"}})
     other = type(agent)(agent.model.model_copy(update={"spec": spec}), agent.places)
-    changed = type(item)(
-        *(item.name, item.platform, item.root, item.base, item.system, item.common_tools, item.toolchains),
-        (other, item.agent[1]),
-    )
+    changed = replace(item, agent=(other, item.agent[1]))
     found = {fact.name: fact for fact in dict(explain_image(changed).sections)["environment"]}
 
     assert found["HOME"].value == "/elsewhere"
@@ -98,7 +96,7 @@ def test_packages_have_their_locked_versions() -> None:
         ("node: npm", "12.2.0"),
         ("bun: bun", "1.4.5"),
     ]
-    assert facts("agent")[0] == Fact(
+    assert facts("programs")[0] == Fact(
         "claude: @anthropic-ai/claude-code", "2.1.330", (line_of(CLAUDE, 'npm: "@anthropic-ai/claude-code"'),)
     )
 
@@ -108,7 +106,7 @@ def test_a_base_alone_has_nothing_of_an_agent() -> None:
     sections = dict(explain_image(plan("plain")).sections)
 
     assert [name for name, found in sections.items() if not found] == [
-        *("toolchains", "agent", "volumes", "secrets", "egress")
+        *("toolchains", "programs", "volumes", "ports", "secrets", "egress")
     ]
 
 
