@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 
 from pipeline.compose.layers import BINARIES, EPOCH, Layer, skeleton
 from pipeline.compose.packages import contents
-from pipeline.graph import Copy, State, Write, scratch
-from pipeline.graph.ops import ROOT, FileAction
+from pipeline.graph import Copy, State, scratch
+from pipeline.graph.ops import FileAction
 from pipeline.models.defined import Defined, Program
 from pipeline.models.kinds import Toolchain
 from pipeline.models.packages import Package
@@ -87,9 +87,8 @@ def _layer(
         found = contents(component, package, lock.pin(package.name), platform, builder, location)
         actions.extend(found.actions)
         folders |= found.folders
-    actions.extend(Write(path, text.encode(), 0o755, ROOT, EPOCH) for path, text in sorted(scripts.items()))
     volumes = () if isinstance(defined.model, Toolchain) else defined.model.spec.volumes
-    frame = skeleton(folders, links, volumes, user).named(f"{component}: folders and links")
+    frame = skeleton(folders, links, scripts, volumes, user).named(f"{component}: folders and commands")
     actions.append(Copy(frame, "/", "/", None, EPOCH))
     location = defined.at("spec", "packages", 0, defined.model.spec.packages[0].key)
     return Layer(component, lock.version, scratch().files(*actions).named(component, location))

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
-from pipeline.graph import Mkdir, Owner, State, Symlink, image, layout, scratch
+from pipeline.graph import Mkdir, Owner, State, Symlink, Write, image, layout, scratch
 from pipeline.graph.ops import ROOT, FileAction
 from pipeline.models.parts import User, Volume
 from pipeline.resolve.plan import RootPlan
@@ -38,9 +39,13 @@ def root_layer(plan: RootPlan) -> Layer:
 
 
 def skeleton(
-    folders: Iterable[str], links: Mapping[str, str], volumes: Iterable[Volume] = (), user: User | None = None
+    folders: Iterable[str],
+    links: Mapping[str, str],
+    scripts: Mapping[str, str] = MappingProxyType({}),
+    volumes: Iterable[Volume] = (),
+    user: User | None = None,
 ) -> State:
-    """Return all folders a layer touches, with their owners, and the links.
+    """Return all folders a layer touches, with their owners, and its links and scripts by path.
 
     It is copied last: a folder's time changes when something is put into it, and this sets them all.
     """
@@ -56,4 +61,5 @@ def skeleton(
         Mkdir(name, 0o755, theirs.get(name, ROOT), EPOCH) for name in sorted({*every, *folders, *theirs} - {"/"})
     ]
     actions.extend(Symlink(path, target, EPOCH) for path, target in sorted(links.items()))
+    actions.extend(Write(path, text.encode(), 0o755, ROOT, EPOCH) for path, text in sorted(scripts.items()))
     return scratch().files(*actions)
