@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.compose.labels import LABEL, ROOT_LABEL, layer_labels
 from pipeline.compose.layers import EPOCH, Layer
 from pipeline.errors import Location
 from pipeline.models.defined import Defined
@@ -17,8 +18,6 @@ from pipeline.models.kinds import Agent, Base, Toolchain
 from pipeline.models.parts import HealthCheck
 from pipeline.resolve.plan import ImagePlan
 
-LABEL = "dev.agentcontainers"
-GRAPH_LABEL = f"{LABEL}.graph"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NANOSECONDS = 1_000_000_000
 
@@ -77,7 +76,7 @@ def content_labels(plan: ImagePlan, layers: Sequence[Layer]) -> dict[str, str]:
         "org.opencontainers.image.title": plan.name,
         "org.opencontainers.image.description": about.description,
         "org.opencontainers.image.base.name": plan.root.defined.model.spec.image,
-        "org.opencontainers.image.base.digest": plan.root.digest,
+        ROOT_LABEL: plan.root.digest,
         f"{LABEL}.root-source": plan.root.source,
     }
     if about.homepage:
@@ -85,10 +84,7 @@ def content_labels(plan: ImagePlan, layers: Sequence[Layer]) -> dict[str, str]:
     if plan.agent:
         labels["org.opencontainers.image.version"] = plan.agent[1].version
         labels["org.opencontainers.image.licenses"] = plan.agent[0].model.spec.licence.name
-    for layer in layers:
-        if layer.version:
-            labels[f"{LABEL}.component.{layer.component.replace('/', '.')}"] = layer.version
-    return labels
+    return labels | layer_labels(layers)
 
 
 def _healthcheck(health: HealthCheck) -> dict[str, Any]:
