@@ -85,10 +85,8 @@ class ImageRecord(_Record):
 
 
 class ContentRecord(_Record):
-    """What is in a layer."""
+    """What is in a layer. Whose layer it is stands with the images: two bases may have the same one."""
 
-    component: str
-    """The component it holds."""
     packages: FrozenMap[str, str]
     """Its packages, name to version."""
 

@@ -37,7 +37,7 @@ def publication(
         str(one.plan.platform): _platform(one, manifests[str(one.plan.platform)], layout) for one in compositions
     }
     contents = {
-        str(layer.graph_digest): ContentRecord(component=layer.component, packages=layer.contents)
+        str(layer.graph_digest): ContentRecord(packages=layer.contents)
         for platform in planned.platforms
         for layer in platform.layers
         if layer.contents

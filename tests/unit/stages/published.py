@@ -50,7 +50,7 @@ def publication_of(image: PlannedImage) -> Publication:
     """Return what pushing an image leaves to remember."""
     platforms = {one.platform: platform_record(one) for one in image.platforms}
     contents = {
-        str(layer.graph_digest): ContentRecord(component=layer.component, packages=layer.contents)
+        str(layer.graph_digest): ContentRecord(packages=layer.contents)
         for one in image.platforms
         for layer in one.layers
         if layer.contents
