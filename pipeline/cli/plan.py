@@ -13,10 +13,11 @@ from pipeline.cli.options import Against, ImageNames, PlatformNames, platforms
 from pipeline.cli.output import Line, Span, human_size, line, table
 from pipeline.stages.changes import Comparison, ImageChange, Standing
 from pipeline.stages.pull import Accuracy, Pull
-from pipeline.stages.reasons import Reason
 
 _STYLES = {Standing.NEW: "green", Standing.CHANGED: "yellow", Standing.UNCHANGED: "dim"}
-_SHOWN_IMAGES = 4
+_HEADER = (Span("image"), Span("state"), Span("pull"))
+_WIDTH = 79
+_NARROWEST = 24
 _SHORT_DIGEST = slice(len("sha256:"), len("sha256:") + 12)
 
 
@@ -54,32 +55,60 @@ def _lines(found: Comparison, *, changed_only: bool, detailed: bool) -> Iterator
             yield from _details(change)
             yield line()
     elif shown:
-        yield from table([_row(change) for change in shown], header=("image", "state", "pull", "why"))
+        yield from _table(shown)
         yield line()
     if found.moves:
-        yield from table([_move(move.texts, move.images) for move in found.moves], header=("what moves", "images"))
+        yield line(Span("what moves", "dim"))
+        for move in found.moves:
+            ways = f" (and in {len(move.texts) - 1} other ways)" if len(move.texts) > 1 else ""
+            yield line("  ", move.texts[0], ways)
+            count = f"    {_counted(len(move.images))}: "
+            yield line(Span(count + _fitting(move.images, _WIDTH - len(count)), "dim"))
         yield line()
     yield from _closing(found)
 
 
-def _row(change: ImageChange) -> tuple[str | Span, ...]:
+def _table(shown: Sequence[ImageChange]) -> Sequence[Line]:
+    """Return a line for each image, no longer than a terminal is wide."""
+    firsts = [_row(change) for change in shown]
+    used = sum(max(len(row[at].text) for row in (*firsts, _HEADER)) + 2 for at in range(len(_HEADER)))
+    rows = [
+        (*first, _fitting(_briefs(change), max(_WIDTH - used, _NARROWEST)))
+        for change, first in zip(shown, firsts, strict=True)
+    ]
+    return table(rows, header=(*(title.text for title in _HEADER), "why"))
+
+
+def _row(change: ImageChange) -> tuple[Span, Span, Span]:
     state = Span(change.standing, _STYLES[change.standing])
-    if change.standing is Standing.UNCHANGED:
-        return change.name, state
-    why = "" if change.standing is Standing.NEW else _short(change.reasons)
-    return Span(change.name, "bold"), state, _pulled(change.pull), why
+    same = change.standing is Standing.UNCHANGED
+    return Span(change.name, "" if same else "bold"), state, Span("" if same else _pulled(change.pull))
 
 
-def _short(reasons: Sequence[Reason]) -> str:
-    """Return the first reason; of what moved on several platforms, one stands for all."""
-    kinds = {(reason.kind, reason.component or reason.text) for reason in reasons}
-    more = f" (+{len(kinds) - 1})" if len(kinds) > 1 else ""
-    return reasons[0].text + more
+def _briefs(change: ImageChange) -> tuple[str, ...]:
+    """Return the reasons in few words, highest layer first: it is what the image is wanted for.
+
+    That an image is new is said by its state.
+    """
+    reasons = () if change.standing is Standing.NEW else change.reasons
+    parts = [reason for reason in reversed(reasons) if reason.component]
+    others = [reason for reason in reasons if not reason.component]
+    return tuple(dict.fromkeys(reason.brief for reason in (*parts, *others)))
+
+
+def _fitting(words: Sequence[str], width: int) -> str:
+    """Return as many words as fit, at least one, and how many more there are."""
+    for count in range(len(words), 0, -1):
+        more = f", {len(words) - count} more" if count < len(words) else ""
+        text = ", ".join(words[:count]) + more
+        if len(text) <= width:
+            return text
+    return f"{words[0][: width - 1]}…" if words else ""
 
 
 def _details(change: ImageChange) -> Iterator[Line]:
     state = Span(change.standing, _STYLES[change.standing])
-    yield line(Span(change.name, "bold"), "  ", state, "  ", Span(change.image.graph_digest, "dim"))
+    yield line(Span(change.name, "bold"), "  ", state, "  ", Span(change.image.graph_digest[_SHORT_DIGEST], "dim"))
     for reason in change.reasons:
         where = f" ({', '.join(reason.platforms)})" if reason.platforms else ""
         yield line("  ", Span("because ", "dim"), reason.text, where)
@@ -101,16 +130,19 @@ def _details(change: ImageChange) -> Iterator[Line]:
         )
 
 
-def _move(texts: Sequence[str], images: Sequence[str]) -> tuple[str, ...]:
-    more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
-    rest = f", {len(images) - _SHOWN_IMAGES} more" if len(images) > _SHOWN_IMAGES else ""
-    return f"{texts[0]}{more}", f"{len(images)}: {', '.join(images[:_SHOWN_IMAGES])}{rest}"
-
-
 def _pulled(pull: Pull) -> str:
-    if pull.size is None:
-        return "unknown"
-    return f"about {human_size(pull.size)}" if pull.accuracy is Accuracy.ESTIMATE else human_size(pull.size)
+    size = human_size(pull.size)
+    match pull.accuracy:
+        case Accuracy.EXACT:
+            return size
+        case Accuracy.ESTIMATE:
+            return f"about {size}"
+        case Accuracy.UNKNOWN:
+            return f"over {size}" if pull.size else "unknown"
+
+
+def _counted(images: int) -> str:
+    return "1 image" if images == 1 else f"{images} images"
 
 
 def _closing(found: Comparison) -> Iterator[Line]:

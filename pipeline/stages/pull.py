@@ -30,15 +30,14 @@ _WORSE = tuple(Accuracy)
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """Bytes that are pulled; None where some of it is not even known roughly."""
+    """Bytes that are pulled; where some of it is not even known roughly, those of the rest."""
 
-    size: int | None = 0
+    size: int = 0
     accuracy: Accuracy = Accuracy.EXACT
 
     def plus(self, other: Pull) -> Pull:
         """Return both together."""
-        size = None if self.size is None or other.size is None else self.size + other.size
-        return Pull(size, max(self.accuracy, other.accuracy, key=_WORSE.index))
+        return Pull(self.size + other.size, max(self.accuracy, other.accuracy, key=_WORSE.index))
 
     def as_json(self) -> dict[str, Any]:
         """Return the object `--json` prints."""
@@ -112,15 +111,14 @@ class Sizes:
         replaced = [one.size for one in before.layers if one.component == layer.component] if before else []
         alike = self._alike.get((layer.component, platform)) or self._alike.get((layer.component, ""))
         size = sum(replaced) or alike
-        return Pull(size, Accuracy.ESTIMATE) if size is not None else Pull(None, Accuracy.UNKNOWN)
+        return Pull(size, Accuracy.ESTIMATE) if size else Pull(0, Accuracy.UNKNOWN)
 
     def _platforms(self) -> Iterable[tuple[str, PlatformRecord]]:
         return ((key, one) for image in self.images.values() for key, one in image.platforms.items())
 
 
 def largest(pulls: Iterable[Pull]) -> Pull:
-    """Return the most that the user of one platform pulls: nobody pulls two; unknown where one of them is."""
+    """Return the most that the user of one platform pulls, as good as the worst: nobody pulls two."""
     known = tuple(pulls)
-    sizes = [pull.size for pull in known if pull.size is not None]
     accuracy = max((pull.accuracy for pull in known), key=_WORSE.index, default=Accuracy.EXACT)
-    return Pull(max(sizes, default=0) if len(sizes) == len(known) else None, accuracy)
+    return Pull(max((pull.size for pull in known), default=0), accuracy)

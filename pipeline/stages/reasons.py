@@ -16,6 +16,12 @@ _SHOWN_PACKAGES = 3
 _SHORT = len("sha256:") + 12
 
 
+def called(component: str) -> str:
+    """Return how people call a component: `agents/claude` is `agent claude`."""
+    folder, _, name = component.partition("/")
+    return f"{folder.removesuffix('s')} {name}"
+
+
 class ReasonKind(StrEnum):
     """What sort of thing moved."""
 
@@ -68,6 +74,11 @@ class Reason:
     def moves(self) -> bool:
         """Tell whether a component moved, which it does in every image that holds it."""
         return self.kind in _MOVES
+
+    @property
+    def brief(self) -> str:
+        """The same in few words, for a line that says it of many images."""
+        return self.text if self.kind not in _MOVES or self.kind is ReasonKind.VERSION else called(self.component)
 
     def as_json(self) -> dict[str, Any]:
         """Return the object `--json` prints."""
@@ -129,35 +140,35 @@ def _layers(
     for name, layer in after.items():
         if name not in before:
             version = f" {layer.version}" if layer.version else ""
-            yield Reason(ReasonKind.ADDED, f"{_called(name)}{version} added", name, new=layer.version)
+            yield Reason(ReasonKind.ADDED, f"{called(name)}{version} added", name, new=layer.version)
         elif name in moved:
             known = contents.get(before[name].graph_digest)
             yield _moved(layer, before[name], known, follows=layer.below in moved)
     for name, old in before.items():
         if name not in after:
-            yield Reason(ReasonKind.REMOVED, f"{_called(name)} removed", name, old=old.version)
+            yield Reason(ReasonKind.REMOVED, f"{called(name)} removed", name, old=old.version)
     if [name for name in before if name in after] != [name for name in after if name in before]:
         yield Reason(ReasonKind.ORDER, "layers in another order")
 
 
 def _moved(new: PlannedLayer, old: LayerRecord, known: ContentRecord | None, *, follows: bool) -> Reason:
     """Return why a layer has another graph digest: the first of what can be told, the most telling first."""
-    name, called = new.component, _called(new.component)
+    name, whole = new.component, called(new.component)
     packages = _packages(known.packages, new.contents) if known and new.contents else ()
     if new.version != old.version:
         text = f"{name.rpartition('/')[2]} {old.version or '(none)'} → {new.version or '(none)'}"
         return Reason(ReasonKind.VERSION, text, name, old.version, new.version, packages)
     if new.pin != old.pin:
-        text = f"{called} {old.pin[:_SHORT]} → {new.pin[:_SHORT]}"
+        text = f"{whole} {old.pin[:_SHORT]} → {new.pin[:_SHORT]}"
         more = f" ({_listed(packages)})" if packages else ""
         return Reason(ReasonKind.PIN, text + more, name, old.pin, new.pin, packages)
     if packages:
-        return Reason(ReasonKind.PACKAGES, f"{called}: {_listed(packages)}", name, packages=packages)
+        return Reason(ReasonKind.PACKAGES, f"{whole}: {_listed(packages)}", name, packages=packages)
     if follows:
         also = "" if known else ", its packages perhaps too"
-        return Reason(ReasonKind.BELOW, f"{called} made again on {_called(new.below)}{also}", name)
+        return Reason(ReasonKind.BELOW, f"{whole} made again on {called(new.below)}{also}", name)
     what = "Debian packages or definition" if new.contents and not known else "definition"
-    return Reason(ReasonKind.DEFINITION, f"{what} of {called} changed", name)
+    return Reason(ReasonKind.DEFINITION, f"{what} of {whole} changed", name)
 
 
 def _packages(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[PackageMove, ...]:
@@ -172,12 +183,6 @@ def _listed(packages: Sequence[PackageMove]) -> str:
     more = len(packages) - _SHOWN_PACKAGES
     shown = ", ".join(str(one) for one in packages[:_SHOWN_PACKAGES])
     return f"{shown}, {more} more" if more > 0 else shown
-
-
-def _called(component: str) -> str:
-    """Return how people call a component: `agents/claude` is `agent claude`."""
-    folder, _, name = component.partition("/")
-    return f"{folder.removesuffix('s')} {name}"
 
 
 def _settings(planned: Mapping[str, Any], recorded: Mapping[str, Any]) -> Iterator[Reason]:

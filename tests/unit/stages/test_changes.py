@@ -77,7 +77,7 @@ def test_without_a_record_everything_is_new(catalog: Catalog | None) -> None:
     found = compared(planned(), catalog)
 
     assert found.named(Standing.NEW) == found.to_build == IMAGES
-    assert found.total == Pull(None, Accuracy.UNKNOWN)
+    assert found.total == Pull(0, Accuracy.UNKNOWN)
     assert not found.recorded
 
 
@@ -304,7 +304,11 @@ def test_a_new_image_costs_all_of_its_layers_and_those_who_have_the_others_less(
 
     assert found.images[0].pulls["linux/amd64"] == Pull(sum(blob_size(one.graph_digest) for one in layers))
     assert found.total == Pull()
-    assert compared(planned(names=["node-bun-picky"]), some, whole=False).total == Pull(None, Accuracy.UNKNOWN)
+    other = compared(planned(names=["node-bun-picky"]), some, whole=False)
+    assert other.total == Pull(0, Accuracy.UNKNOWN)
+    assert other.images[0].pulls["linux/amd64"] == Pull(
+        sum(blob_size(one.graph_digest) for one in layers[:-1]), Accuracy.UNKNOWN
+    )
 
 
 def test_a_change_of_the_config_alone_pulls_no_layer(tmp_path: Path) -> None:
@@ -317,9 +321,9 @@ def test_a_change_of_the_config_alone_pulls_no_layer(tmp_path: Path) -> None:
 
 
 def test_nobody_pulls_two_platforms() -> None:
-    """One of unknown size leaves the most unknown."""
+    """What is told is as good as the worst of them."""
     assert largest([Pull(1), Pull(5, Accuracy.ESTIMATE)]) == Pull(5, Accuracy.ESTIMATE)
-    assert largest([Pull(1), Pull(None, Accuracy.UNKNOWN)]) == Pull(None, Accuracy.UNKNOWN)
+    assert largest([Pull(9), Pull(1, Accuracy.UNKNOWN)]) == Pull(9, Accuracy.UNKNOWN)
     assert largest([]) == Pull()
 
 
