@@ -153,4 +153,4 @@ def _closing(found: Comparison) -> Iterator[Line]:
     if found.gone:
         yield line("published and no longer in the matrix: ", ", ".join(found.gone))
     if found.to_build and found.recorded:
-        yield line("who has all published images pulls ", _pulled(found.total))
+        yield line("a user of all published images pulls ", _pulled(found.total))
