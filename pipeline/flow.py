@@ -1,7 +1,7 @@
-"""The whole pipeline on one screen: definitions, lock, plan, graph, image, tests.
+"""The whole pipeline on one screen: definitions, lock, plan, graph, image, tests, what was published.
 
-definitions/*.yaml ─▶ Project ─▶ ImagePlan ─▶ Composition ─▶ tested ─▶ OCI layout ─▶ docker, registry
-stages/    resolve/     compose/       verify/   engine/       stages/outputs
+definitions/*.yaml ─▶ Project ─▶ ImagePlan ─▶ Composition ─▶ tested ─▶ OCI layout ─▶ docker, registry ─▶ catalog.json
+stages/    resolve/     compose/       verify/   engine/       stages/outputs      catalog/
 """
 
 from __future__ import annotations
