@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     SMOKE = 8
     OUTPUT = 9
     INTEGRITY = 10
+    CATALOG = 11
     INTERRUPTED = 130
 
 
@@ -147,3 +148,9 @@ class OutputError(AgcError):
     """The result could not be written: no space, no permission, registry or daemon refused it."""
 
     exit_code = ExitCode.OUTPUT
+
+
+class CatalogError(AgcError):
+    """The record of what was published cannot be read: damaged, or written by a newer program."""
+
+    exit_code = ExitCode.CATALOG

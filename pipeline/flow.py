@@ -1,7 +1,7 @@
-"""The whole pipeline on one screen: definitions, lock, plan, graph, image, tests.
+"""The whole pipeline on one screen: definitions, lock, plan, graph, image, tests, what was published.
 
-definitions/*.yaml ─▶ Project ─▶ ImagePlan ─▶ Composition ─▶ tested ─▶ OCI layout ─▶ docker, registry
-stages/    resolve/     compose/       verify/   engine/       stages/outputs
+definitions/*.yaml ─▶ Project ─▶ ImagePlan ─▶ Composition ─▶ tested ─▶ OCI layout ─▶ docker, registry ─▶ catalog.json
+stages/    resolve/     compose/       verify/   engine/       stages/outputs      catalog/
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.catalog.store import catalog_path, read_catalog
 from pipeline.compose.image import compose_all
 from pipeline.engine.api import Compression
 from pipeline.platform import Platform
 from pipeline.resolve.lock import require
 from pipeline.resolve.plan import ImagePlan
 from pipeline.stages.building import build_image, try_image
+from pipeline.stages.changes import Comparison, compare
 from pipeline.stages.crowd import for_each
-from pipeline.stages.outputs import Output, check_output
+from pipeline.stages.outputs import Output, OutputKind, check_output
 from pipeline.stages.project import Project, load_project
-from pipeline.stages.report import ImageReport, PlannedImage, planned_images
+from pipeline.stages.recording import Publication, remember
+from pipeline.stages.report import ImageReport, planned_images
 from pipeline.stages.roots import lay_roots
 from pipeline.stages.workbench import Reporter, Workbench
 from pipeline.verify.smoke import SmokeReport
@@ -55,9 +58,33 @@ def explain(project: Project, name: str, platform: Platform) -> Explanation:
     return explain_image(found)
 
 
-def plan(project: Project, names: Iterable[str], platforms: Iterable[Platform]) -> tuple[PlannedImage, ...]:
-    """Return what would be built; needs neither engine nor network."""
-    return planned_images(compose_all(project.plan(tuple(names), tuple(platforms))))
+def plan(
+    project: Project, names: Iterable[str], platforms: Iterable[Platform], output: Output | None = None
+) -> Comparison:
+    """Return what would be built beside what the project's catalog says was published; no engine, no network.
+
+    With an `output` that is a registry, an image that was published elsewhere alone counts as changed.
+    """
+    wanted = tuple(names)
+    planned = planned_images(compose_all(project.plan(wanted, tuple(platforms))))
+    path = catalog_path(project.folder)
+    to = output.target if output and output.kind is OutputKind.PUSH else ""
+    against = str(path.relative_to(project.folder))
+    return compare(planned, read_catalog(path), against, whole=not wanted, to=to)
+
+
+async def plan_against(
+    project: Project, names: Iterable[str], platforms: Iterable[Platform], namespace: str
+) -> Comparison:
+    """Return what would be built beside what a registry has; needs no engine."""
+    from pipeline.stages.registry import parse_namespace, published_images  # only who asks a registry pays for it
+
+    where = parse_namespace(namespace)
+    wanted = tuple(platforms)
+    planned = planned_images(compose_all(project.plan(tuple(names), wanted)))
+    asked = [image.name for image in planned]
+    published = await published_images(asked, {str(platform) for platform in wanted}, where, project.settings)
+    return compare(planned, published, where, whole=False)
 
 
 async def lock(project: Project, upgrade: Iterable[str], reporter: Reporter) -> tuple[LockChange, ...]:
@@ -80,20 +107,26 @@ async def build(
 ) -> tuple[ImageReport, ...]:
     """Build, test and deliver images side by side; one that fails is not written, and stops no other.
 
-    `junit` is where the results of all smoke tests go, also of those that failed. Raises ErrorGroup with every failure.
+    What was pushed is put into the project's catalog, image by image. `junit` is where the results of all smoke tests
+    go, also of those that failed. Raises ErrorGroup with every failure.
     """
     started = time.monotonic()
     plans = project.plan(tuple(names), platforms)
     check_output(output, platforms)
+    if output.kind is OutputKind.PUSH:
+        read_catalog(catalog_path(project.folder))  # one that could not be written to afterwards is told now
     planned = time.monotonic()
     bench = await _bench(project, reporter)
     plans = await lay_roots(plans, project.locks.roots, bench, locked=locked)
     ready = time.monotonic()
     tests: list[SmokeReport] = []
 
+    def pushed(published: Publication) -> None:
+        remember(project.folder, published)
+
     async def one(name: str) -> ImageReport:
         own = [plan for plan in plans if plan.name == name]
-        report = await build_image(own, output, compression, bench, tests, locked=locked)
+        report = await build_image(own, output, compression, bench, tests, locked=locked, on_pushed=pushed)
         stages = {"plan": planned - started, "engine and root": ready - planned, **report.seconds}
         return replace(report, seconds={**stages, "total": time.monotonic() - started})
 

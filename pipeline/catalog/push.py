@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.catalog.credentials import Credentials
+from pipeline.catalog.login import authorize
 from pipeline.digest import Digest, digest_bytes
 from pipeline.engine.layout import INDEX_TYPE
 from pipeline.errors import OutputError
-from pipeline.resolve.oci import Reference, bearer_token
+from pipeline.resolve.oci import Reference
 
 if TYPE_CHECKING:
     import httpx
@@ -36,7 +37,7 @@ async def push_index(
     try:
         answer = await client.put(address, content=index, headers=headers)
         if answer.status_code == _UNAUTHORIZED:
-            headers["Authorization"] = await _authorize(answer, reference, client, credentials)
+            headers["Authorization"] = await authorize(answer, reference, client, credentials, to="pull,push")
             answer = await client.put(address, content=index, headers=headers)
     except (httpx.HTTPError, ValueError) as error:
         reason = str(error) or type(error).__name__
@@ -50,18 +51,3 @@ async def push_index(
     if kept != digest_bytes(index):
         raise OutputError(f"{repository}:{tag}: the registry kept {kept} of {digest_bytes(index)}")
     return digest_bytes(index)
-
-
-async def _authorize(
-    answer: httpx.Response, reference: Reference, client: httpx.AsyncClient, credentials: Credentials | None
-) -> str:
-    """Return the Authorization header that `answer` asks for: RFC 7617 Basic, or a token for pushing."""
-    import httpx  # as above
-
-    basic = httpx.BasicAuth(credentials.username, credentials.secret) if credentials else None
-    if answer.headers.get("WWW-Authenticate", "").lower().startswith("basic"):
-        if basic is None:
-            raise OutputError(f"{reference.repository}: the registry wants a login", remedy="docker login")
-        return next(basic.auth_flow(httpx.Request("GET", "http://registry"))).headers["Authorization"]
-    scope = f"repository:{reference.repository}:pull,push"
-    return f"Bearer {await bearer_token(answer, client, scope=scope, auth=basic)}"

@@ -155,7 +155,7 @@ COMMANDS: Mapping[str, Entry] = {
     "lock": Entry("pipeline.cli.lock:command", "Turn every moving name into a pin in registry/lock/."),
     "list-matrix": Entry("pipeline.cli.list_matrix:command", "List the images of the project, or why a pair is none."),
     "explain": Entry("pipeline.cli.explain:command", "Show everything an image is made of, and who asked for it."),
-    "plan": Entry("pipeline.cli.plan:command", "Show what would be built, without an engine."),
+    "plan": Entry("pipeline.cli.plan:command", "Show which images differ from what was published, and why."),
     "build": Entry("pipeline.cli.build:command", "Build images, test them and write them out."),
     "smoke": Entry("pipeline.cli.smoke:command", "Run the smoke tests of images."),
     "engine": Entry("pipeline.cli.engine:command", "Show, start, stop or prune the build engine."),

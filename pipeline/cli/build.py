@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from pipeline import flow
 from pipeline.cli.app import Session, run_command, session_of
-from pipeline.cli.options import ImageNames, JunitFile, Locked, PlatformNames, named, platforms
+from pipeline.cli.options import Against, ImageNames, JunitFile, Locked, PlatformNames, named, platforms
+from pipeline.cli.output import line
 from pipeline.cli.progress import progress
 from pipeline.cli.summary import build_summary
 from pipeline.engine.api import Compression
-from pipeline.stages.outputs import parse_output
+from pipeline.errors import UsageError
+from pipeline.platform import Platform
+from pipeline.stages.changes import Comparison
+from pipeline.stages.outputs import Output, parse_output
+from pipeline.stages.project import Project
 from pipeline.stages.report import ImageReport
 
 
@@ -29,13 +35,27 @@ def command(
         Compression, typer.Option("--compression", help="How layers are compressed.")
     ] = Compression.ZSTD,
     junit: JunitFile = None,
+    changed: Annotated[
+        bool,
+        typer.Option("--changed", help="Only images that are new or differ from what was published; all by default."),
+    ] = False,
+    against: Against = None,
 ) -> None:
     """Build images, run their smoke tests, and write out those that pass."""
-    names = named(images)
+    if against is not None and not changed:
+        raise UsageError("--against says what --changed compares with", remedy="add --changed")
+    names = (images or []) if changed else named(images)
     session = session_of(context)
     project = flow.open_project(session.project)
     target = parse_output(output)
     wanted = platforms(platform)
+
+    if changed:
+        found = _compared(context, project, names, wanted, target, against)
+        names = list(found.to_build)
+        if not names:
+            session.output.result({"images": []}, lambda: [line("nothing to do: ", _unchanged(found))])
+            return
 
     async def work(session: Session) -> tuple[ImageReport, ...]:
         with progress(session.output) as reporter:
@@ -45,3 +65,22 @@ def command(
 
     built = run_command(context, work)
     session.output.result({"images": [report.as_json() for report in built]}, lambda: build_summary(built))
+
+
+def _compared(
+    context: typer.Context,
+    project: Project,
+    names: Sequence[str],
+    wanted: tuple[Platform, ...],
+    target: Output,
+    against: str | None,
+) -> Comparison:
+    async def ask(_: Session) -> Comparison:
+        return await flow.plan_against(project, names, wanted, against or "")
+
+    return flow.plan(project, names, wanted, target) if against is None else run_command(context, ask)
+
+
+def _unchanged(found: Comparison) -> str:
+    count = len(found.images)
+    return f"{'the image is' if count == 1 else f'all {count} images are'} as in {found.against}"

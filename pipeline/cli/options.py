@@ -26,8 +26,15 @@ PlatformNames = Annotated[
 Locked = Annotated[
     bool, typer.Option("--locked", help="Fail where anything is missing from the lock or has moved (for CI).")
 ]
-
-
+Against = Annotated[
+    str | None,
+    typer.Option(
+        "--against",
+        metavar="REGISTRY/NAMESPACE",
+        help="Compare with what a registry has, instead of registry/catalog.json.",
+        show_default=False,
+    ),
+]
 JunitFile = Annotated[
     Path | None, typer.Option("--junit", metavar="FILE", help="Write the smoke tests' results as JUnit XML.")
 ]

@@ -1,4 +1,4 @@
-"""`agc schema`: JSON Schemas of the definitions."""
+"""`agc schema`: JSON Schemas of the definitions and of the catalog."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.catalog.schema import catalog_schema
 from pipeline.cli.app import session_of
 from pipeline.cli.output import line
 from pipeline.errors import DefinitionError, Location
@@ -18,10 +19,10 @@ def command(
     context: typer.Context,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; fail where a file differs.")] = False,
 ) -> None:
-    """Write registry/schemas/*.schema.json, by which editors complete and check definitions."""
+    """Write registry/schemas/*.schema.json, by which editors complete and check definitions, and others the catalog."""
     session = session_of(context)
     folder = session.project / "registry" / "schemas"
-    schemas = json_schemas()
+    schemas = {**json_schemas(), **catalog_schema()}
     differing = [name for name, text in schemas.items() if not _same(folder / name, text)]
     if check and differing:
         raise DefinitionError(

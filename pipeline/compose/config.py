@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.compose.labels import LABEL, ROOT_LABEL, layer_labels
 from pipeline.compose.layers import EPOCH, Layer
 from pipeline.errors import Location
 from pipeline.models.defined import Defined
 from pipeline.models.parts import HealthCheck
 from pipeline.resolve.plan import ImagePlan
 
-LABEL = "dev.agentcontainers"
-GRAPH_LABEL = f"{LABEL}.graph"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # $1 what runs beside the command, $2 what says that it is ready, $3 seconds to wait for that; then the command.
@@ -107,7 +106,7 @@ def content_labels(plan: ImagePlan, layers: Sequence[Layer]) -> dict[str, str]:
         "org.opencontainers.image.title": plan.name,
         "org.opencontainers.image.description": about.description,
         "org.opencontainers.image.base.name": plan.root.defined.model.spec.image,
-        "org.opencontainers.image.base.digest": plan.root.digest,
+        ROOT_LABEL: plan.root.digest,
         f"{LABEL}.root-source": plan.root.source,
     }
     if about.homepage:
@@ -116,10 +115,7 @@ def content_labels(plan: ImagePlan, layers: Sequence[Layer]) -> dict[str, str]:
         labels["org.opencontainers.image.version"] = plan.program[1].version
         licences = dict.fromkeys(program.model.spec.licence.name for program, _ in reversed(plan.programs))
         labels["org.opencontainers.image.licenses"] = " AND ".join(licences)
-    for layer in layers:
-        if layer.version:
-            labels[f"{LABEL}.component.{layer.component.replace('/', '.')}"] = layer.version
-    return labels
+    return labels | layer_labels(layers)
 
 
 def _healthcheck(health: HealthCheck) -> dict[str, Any]:

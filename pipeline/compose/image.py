@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 from pipeline.compose.component import program_layer, toolchain_layer
-from pipeline.compose.config import GRAPH_LABEL, image_config
+from pipeline.compose.config import image_config
+from pipeline.compose.labels import GRAPH_LABEL
 from pipeline.compose.layers import Layer, root_layer
 from pipeline.compose.system import system_layer
 from pipeline.digest import Digest, canonical_json, digest_json
@@ -33,12 +35,17 @@ class Composition:
         return stack(*(layer.state for layer in self.layers)).named(self.plan.name)
 
     @cached_property
+    def document(self) -> Mapping[str, Any]:
+        """The image config without the one label that follows from it, the graph digest."""
+        return image_config(self.plan, self.layers, {})
+
+    @cached_property
     def graph_digest(self) -> Digest:
         """The digest of everything that decides what this image is: its graph, its config and its platform."""
         return digest_json(
             {
                 "rootfs": self.rootfs.digest,
-                "config": image_config(self.plan, self.layers, {}),
+                "config": self.document,
                 "platform": str(self.plan.platform),
             }
         )

@@ -6,7 +6,7 @@ Normalisation happens in the graph: one timestamp, owner root, and nothing that 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
@@ -23,19 +23,32 @@ BINARIES = "/usr/local/bin"
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer of an image: the component it holds (`agents/claude`), that component's version, and its state."""
+    """A layer of an image: the component it holds (`agents/claude`), that component's version, and its state.
+
+    The rest is prose for whoever asks why a layer moved: `pin` is what stands for the version of something that has
+    none, `contents` are packages by name and version, `below` is the component that this layer is made on.
+    """
 
     component: str
     version: str
     state: State
+    pin: str = ""
+    contents: Mapping[str, str] = field(default_factory=dict)
+    below: str = ""
+
+
+def root_name(plan: RootPlan) -> str:
+    """Return the component that a root is."""
+    return f"roots/{plan.defined.name}"
 
 
 def root_layer(plan: RootPlan) -> Layer:
     """Return the root file system."""
     location = plan.defined.at("spec", "image" if plan.source == "image" else "bootstrap")
     state = image(plan.ref) if plan.source == "image" else layout(plan.digest, plan.defined.name)
-    component = f"roots/{plan.defined.name}"
-    return Layer(component, plan.defined.model.spec.suite, state.named(component, location))
+    component = root_name(plan)
+    version = plan.defined.model.spec.suite
+    return Layer(component, version, state.named(component, location), plan.digest, plan.packages)
 
 
 def skeleton(

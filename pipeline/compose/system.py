@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pipeline.compose.component import toolchain_commands
-from pipeline.compose.layers import BINARIES, EPOCH, Layer, skeleton
+from pipeline.compose.layers import BINARIES, EPOCH, Layer, root_name, skeleton
 from pipeline.errors import Location
 from pipeline.graph import Copy, Mkdir, Mount, State, http, scratch
 from pipeline.graph.ops import ROOT, FileAction
@@ -77,7 +77,8 @@ def system_layer(plan: ImagePlan, root: State) -> Layer:
         frame = skeleton((BINARIES,), links).named(f"{component}: links")
         actions.append(Copy(frame, "/", "/", None, EPOCH))
     state = scratch().files(*actions)
-    return Layer(component, "", state.named(component, location))
+    versions = {pin.name: pin.version for pin in plan.system.packages}
+    return Layer(component, "", state.named(component, location), contents=versions, below=root_name(plan.root))
 
 
 def _links(plan: ImagePlan) -> Mapping[str, str]:

@@ -21,19 +21,22 @@ from pipeline.models.kinds import FOLDERS, KINDS
 
 def json_schemas() -> Mapping[str, str]:
     """Return file name and text of each kind's JSON Schema (draft 2020-12), text ending in a newline."""
-    described = _described((values, packages, parts, programs, kinds))
-    schemas: dict[str, str] = {}
-    for kind, model in KINDS.items():
-        schema = {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": kind,
-            **model.model_json_schema(by_alias=True),
-        }
-        _describe(schema, model.__name__, described)
-        for name, definition in schema.get("$defs", {}).items():
-            _describe(definition, name, described)
-        schemas[f"{FOLDERS[kind]}.schema.json"] = json.dumps(schema, indent=2, sort_keys=True) + "\n"
-    return schemas
+    modules = (values, packages, parts, programs, kinds)
+    return {f"{FOLDERS[kind]}.schema.json": schema_text(kind, model, modules) for kind, model in KINDS.items()}
+
+
+def schema_text(title: str, model: type[BaseModel], modules: Sequence[ModuleType]) -> str:
+    """Return the JSON Schema of `model`, its fields described by what is written below them in `modules`."""
+    described = _described(modules)
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        **model.model_json_schema(by_alias=True),
+    }
+    _describe(schema, model.__name__, described)
+    for name, definition in schema.get("$defs", {}).items():
+        _describe(definition, name, described)
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
 def _describe(schema: dict[str, Any], name: str, described: Mapping[str, Mapping[str, str]]) -> None:

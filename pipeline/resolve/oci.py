@@ -17,7 +17,7 @@ from pipeline.resolve.pins import ImagePin
 if TYPE_CHECKING:
     import httpx
 
-_ACCEPT = (
+MANIFEST_TYPES = (
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 )
@@ -80,10 +80,10 @@ async def _get(reference: Reference, path: str, client: httpx.AsyncClient, diges
 
     url = f"{reference.base_url}/{path}"
     try:
-        answer = await client.get(url, headers={"Accept": _ACCEPT})
+        answer = await client.get(url, headers={"Accept": MANIFEST_TYPES})
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             token = await bearer_token(answer, client)
-            answer = await client.get(url, headers={"Accept": _ACCEPT, "Authorization": f"Bearer {token}"})
+            answer = await client.get(url, headers={"Accept": MANIFEST_TYPES, "Authorization": f"Bearer {token}"})
         answer.raise_for_status()
     except (httpx.HTTPError, ValueError) as error:
         shown = f"{reference.registry}/{reference.repository}:{reference.tag}"

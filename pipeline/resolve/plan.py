@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -30,12 +30,16 @@ LockedProgram: TypeAlias = tuple[Program, PackagesLock]
 
 @dataclass(frozen=True, slots=True)
 class RootPlan:
-    """The root of an image: its source and the manifest digest of its platform; `ref` is set for a registry image."""
+    """The root of an image: its source and the manifest digest of its platform; `ref` is set for a registry image.
+
+    `packages` is what is known to be installed in it, name to version.
+    """
 
     defined: Defined[Root]
     source: Literal["image", "bootstrap"]
     digest: Digest
     ref: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,4 +215,6 @@ def _root(defined: Defined[Root], platform: Platform, locks: Locks, wanted: str)
             remedy=f"agc lock --upgrade {defined.name}",
         )
     repository = defined.model.spec.image.rpartition(":")[0]
-    return RootPlan(defined, source, digest, f"{repository}@{digest}" if source == "image" else "")
+    if source == "image":
+        return RootPlan(defined, source, digest, f"{repository}@{digest}")
+    return RootPlan(defined, source, digest, packages=lock.bootstrap[str(platform)].packages)

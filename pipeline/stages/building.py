@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from pipeline.catalog.record import per_blob
 from pipeline.compose.image import Composition, combined_digest, compose
 from pipeline.compose.layers import EPOCH
 from pipeline.digest import Digest
 from pipeline.engine.api import Compression, ImageContent, LayoutExport, ProgressSink, StepEvent, StepStatus
 from pipeline.engine.layout import adopt, read_blob, read_manifest, staged
-from pipeline.errors import AgcError, BuildError, SourceGoneError
+from pipeline.errors import BuildError, SourceGoneError
 from pipeline.resolve.plan import ImagePlan
 from pipeline.settings import NPM_REGISTRY
-from pipeline.stages.outputs import Output, Parcel, deliver, run_command
+from pipeline.stages.outputs import Output, OutputKind, Parcel, deliver, run_command
+from pipeline.stages.recording import Publication, publication
 from pipeline.stages.report import ImageReport, LayerReport, PlatformReport
 from pipeline.stages.roots import freshen
 from pipeline.stages.workbench import Workbench
@@ -98,10 +100,12 @@ async def build_image(
     tests: list[SmokeReport],
     *,
     locked: bool,
+    on_pushed: Callable[[Publication], None] | None = None,
 ) -> ImageReport:
     """Build, test and deliver one image on all platforms of `plans`; raises and writes nothing where one fails.
 
-    Every smoke report is added to `tests`, that of a failure too.
+    Every smoke report is added to `tests`, that of a failure too. `on_pushed` hears of an image once all of it is
+    in its registry.
     """
     clock = Clock()
     name = plans[0].name
@@ -145,6 +149,9 @@ async def build_image(
         )
         for done in tested
     )
+    if on_pushed and output.kind is OutputKind.PUSH:
+        composed = [done.composition for done in tested]
+        on_pushed(publication(f"{output.target}/{name}", digest, composed, manifests, target))
     secrets = dict.fromkeys(secret.name for program, _ in plans[0].programs for secret in program.model.spec.secrets)
     return ImageReport(
         name,
@@ -174,10 +181,7 @@ def _layers(done: Tested, output: Output, digest: Digest, bench: Workbench) -> t
     """Return the layers of the written manifest, each with the component it holds; a root image may have several."""
     blobs = read_manifest(output.layout(bench.settings.cache), digest).layers
     components = [layer.component for layer in done.composition.layers]
-    extra = len(blobs) - len(components)
-    if extra < 0:
-        raise AgcError(f"{done.composition.plan.name} has {len(blobs)} layers where {len(components)} were composed")
-    named = [components[0]] * extra + components
+    named = per_blob(components, len(blobs), done.composition.plan.name)
     # A root is a source, which an engine never calls cached; it was built if it was bootstrapped just now.
     cached = {**done.cached, components[0]: done.composition.plan.root.digest not in bench.made}
     return tuple(

@@ -13,20 +13,24 @@ from pipeline.verify.smoke import SmokeReport
 
 @dataclass(frozen=True, slots=True)
 class PlannedLayer:
-    """A layer as it would be built."""
+    """A layer as it would be built; `pin`, `contents` and `below` as in `compose.layers.Layer`."""
 
     component: str
     version: str
     graph_digest: Digest
+    pin: str = ""
+    contents: Mapping[str, str] = field(default_factory=dict)
+    below: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedPlatform:
-    """An image on one platform as it would be built."""
+    """An image on one platform as it would be built; `config` is the OCI form of what a runtime is told."""
 
     platform: str
     graph_digest: Digest
     layers: tuple[PlannedLayer, ...]
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,7 @@ def planned_images(compositions: Iterable[Composition]) -> tuple[PlannedImage, .
     """Return compositions by image, each with its platforms, in the order they come."""
     grouped: dict[str, list[PlannedPlatform]] = {}
     for composition in compositions:
-        layers = tuple(PlannedLayer(layer.component, layer.version, layer.state.digest) for layer in composition.layers)
-        platform = PlannedPlatform(str(composition.plan.platform), composition.graph_digest, layers)
-        grouped.setdefault(composition.plan.name, []).append(platform)
+        grouped.setdefault(composition.plan.name, []).append(planned_platform(composition))
     return tuple(
         PlannedImage(
             name,
@@ -71,6 +73,16 @@ def planned_images(compositions: Iterable[Composition]) -> tuple[PlannedImage, .
         )
         for name, platforms in grouped.items()
     )
+
+
+def planned_platform(composition: Composition) -> PlannedPlatform:
+    """Return a composition as a value that knows no graph."""
+    layers = tuple(
+        PlannedLayer(one.component, one.version, one.state.digest, one.pin, one.contents, one.below)
+        for one in composition.layers
+    )
+    config = composition.document["config"]
+    return PlannedPlatform(str(composition.plan.platform), composition.graph_digest, layers, config)
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ async def _lay(plan: ImagePlan, lock: RootLock, bench: Workbench, *, locked: boo
     bench.layouts[now.digest] = bench.roots / hex_of(now.digest)
     write_text(_root_record(root.digest, bench), json.dumps(now.model_dump(mode="json")))
     bench.reporter.notify(_warning(f"root {root.defined.name}", moved))
-    plan = replace(plan, root=replace(root, digest=now.digest))
+    plan = replace(plan, root=replace(root, digest=now.digest, packages=now.packages))
     # Packages were resolved against the locked root and may want versions the new one has not.
     if _packages_record(plan, bench).is_file():
         return _with_recorded_packages(plan, bench)

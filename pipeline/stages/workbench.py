@@ -70,22 +70,8 @@ class Workbench:
             return _read(Path(folder))
 
     def http_client(self) -> httpx.AsyncClient:
-        """Return a client that uses this machine's proxies and CA bundle, and nothing from the environment beside."""
-        # Imported late: a build that finds everything locked never needs the network.
-        import ssl
-
-        import httpx
-
-        context = ssl.create_default_context(cafile=str(self.settings.ca_bundle) if self.settings.ca_bundle else None)
-        proxy = self.settings.proxy
-        mounts = {
-            f"{scheme}://": httpx.AsyncHTTPTransport(proxy=address, verify=context)
-            for scheme, address in (("http", proxy.http), ("https", proxy.https))
-            if address
-        }
-        return httpx.AsyncClient(
-            verify=context, mounts=mounts, trust_env=False, follow_redirects=True, timeout=httpx.Timeout(30)
-        )
+        """Return a client that reaches the network as this machine does."""
+        return http_client(self.settings)
 
     async def fetch_npm(self, path: str) -> Any:
         """Return the package document at `path` below the npm registry, or None where there is none."""
@@ -130,6 +116,24 @@ class Workbench:
             said = without_credentials(words.partition("error: ")[2] or words)
             raise ResolveError(said, remedy="check network, proxy and mirrors: agc doctor")
         return done.stdout.decode()
+
+
+def http_client(settings: Settings) -> httpx.AsyncClient:
+    """Return a client that uses this machine's proxies and CA bundle, and nothing from the environment beside."""
+    # Imported late: a build that finds everything locked never needs the network.
+    import ssl
+
+    import httpx
+
+    context = ssl.create_default_context(cafile=str(settings.ca_bundle) if settings.ca_bundle else None)
+    mounts = {
+        f"{scheme}://": httpx.AsyncHTTPTransport(proxy=address, verify=context)
+        for scheme, address in (("http", settings.proxy.http), ("https", settings.proxy.https))
+        if address
+    }
+    return httpx.AsyncClient(
+        verify=context, mounts=mounts, trust_env=False, follow_redirects=True, timeout=httpx.Timeout(30)
+    )
 
 
 def _read(folder: Path) -> Mapping[str, bytes]:

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 
+from pipeline.catalog.record import Catalog, ContentRecord, ImageRecord, LayerRecord, PlatformRecord
 from pipeline.errors import ExitCode
 from pipeline.models.document import parse_document
 from pipeline.models.kinds import FOLDERS, KINDS
@@ -145,6 +146,14 @@ def test_the_examples_of_the_definitions_page_have_the_right_form(kind: str) -> 
     assert document is not None
     assert errors == ()
     assert KINDS[kind].model_validate(document.data)
+
+
+@pytest.mark.parametrize("model", [Catalog, ImageRecord, PlatformRecord, LayerRecord, ContentRecord])
+def test_the_catalog_page_lists_every_field(model: type[BaseModel]) -> None:
+    """In the order in which the models have them."""
+    documented = [name.strip("`") for name, *_ in rows("catalog.md", model.__name__)]
+
+    assert documented == [field.alias for field in model.model_fields.values()]
 
 
 def test_every_decision_is_in_the_list() -> None:

@@ -64,6 +64,12 @@ def npm_pin(package: NpmArchive) -> NpmPin:
     return NpmPin(npm=package.npm, version=version, archives=archives)
 
 
+def of_npm(pin: PackagePin) -> NpmPin:
+    """Return a pin that is known to be one of npm."""
+    assert isinstance(pin, NpmPin)
+    return pin
+
+
 def pypi_pin(package: PypiPackage) -> PypiPin:
     """Return the pin of a package of PyPI at its version of this table: its own wheel per platform, and one for all."""
     own = tuple(wheel_pin(package.pypi, VERSIONS[package.pypi], f"{platform}") for platform in PLATFORMS)

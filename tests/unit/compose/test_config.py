@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.compose.config import GRAPH_LABEL, environment
+from pipeline.compose.config import environment
+from pipeline.compose.labels import GRAPH_LABEL
 from pipeline.models.defined import Defined
 from pipeline.models.kinds import Agent
 from pipeline.platform import ARM64

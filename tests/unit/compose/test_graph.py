@@ -23,7 +23,7 @@ from pipeline.platform import AMD64, ARM64, PLATFORMS, Platform
 from pipeline.resolve.lock import Locks
 from pipeline.resolve.plan import plan_images
 from pipeline.verify.cases import smoke_cases
-from tests.unit.compose.samples import PROJECT, archive, composed, deb_pin, definitions, locks, plan
+from tests.unit.compose.samples import PROJECT, archive, composed, deb_pin, definitions, locks, of_npm, plan
 
 IMAGES = ("node-bun", "node-bun-claude", "node-bun-picky", "plain", "plain-claude")
 
@@ -141,10 +141,11 @@ def test_a_new_version_of_the_agent_changes_its_layer_alone() -> None:
     found = definitions()
     pins = locks(found)
     claude = pins.agents["claude"]
-    newer = claude.packages[0].model_copy(
+    locked = of_npm(claude.packages[0])
+    newer = locked.model_copy(
         update={
             "version": "2.1.331",
-            "archives": {name: archive(pin.package, "2.1.331") for name, pin in claude.packages[0].archives.items()},
+            "archives": {name: archive(pin.package, "2.1.331") for name, pin in locked.archives.items()},
         }
     )
     after = recomposed(found, pins.with_lock(claude.model_copy(update={"packages": (newer,)})))

@@ -18,7 +18,7 @@ from pipeline.errors import AgcError, ErrorGroup, ExitCode, LockError
 from pipeline.models.load import load_definitions
 from pipeline.resolve.lock import Locks, parse_lock, read_locks, render_lock, require, stale, write_lock
 from pipeline.resolve.pins import ComponentLock, PackagesLock, RootLock, SystemLock
-from tests.unit.compose.samples import definitions, locks, root_lock, system_lock
+from tests.unit.compose.samples import definitions, locks, of_npm, root_lock, system_lock
 
 SAMPLES: dict[str, ComponentLock] = {
     lock.component: lock for lock in locks(definitions(), ("image", "bootstrap")).all()
@@ -285,7 +285,7 @@ def test_pins_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         root.image.platforms["x"] = digest_bytes(b"")  # type: ignore[index]
     with pytest.raises(TypeError):
-        pins.agents["claude"].packages[0].archives["x"] = None  # type: ignore[index]
+        of_npm(pins.agents["claude"].packages[0]).archives["x"] = None  # type: ignore[index]
     with pytest.raises(TypeError):
         pins.agents["x"] = pins.agents["claude"]  # type: ignore[index]
 
@@ -317,8 +317,8 @@ def test_pins_are_found_by_what_they_are_for() -> None:
     """A package for any platform serves each."""
     found = definitions()
     pins = locks(found)
-    npm = pins.toolchains["node"].pin("npm").archive("linux/amd64")
-    node = pins.toolchains["node"].pin("node")
+    npm = of_npm(pins.toolchains["node"].pin("npm")).archive("linux/amd64")
+    node = of_npm(pins.toolchains["node"].pin("node"))
 
     assert npm is not None
     assert npm.package == "npm"

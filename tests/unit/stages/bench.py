@@ -17,6 +17,7 @@ from pipeline.engine.api import ProgressSink, StepEvent
 from pipeline.engine.record import Answer, Recorder, Request
 from pipeline.graph.ops import Copy, Files, Http, Run
 from pipeline.models.defined import Definitions
+from pipeline.models.packages import NpmArchive
 from pipeline.platform import PLATFORMS
 from pipeline.resolve.lock import Locks
 from pipeline.resolve.pins import DebPin
@@ -111,6 +112,7 @@ def npm_registry() -> dict[str, Any]:
     wanted += [package for item in found.agents.values() for package in item.model.spec.packages]
     registry = {}
     for package in wanted:
+        assert isinstance(package, NpmArchive)
         for name in {package.npm, *(package.platforms or {}).values()}:
             registry[name.replace("/", "%2F")] = npm_document(name, VERSIONS[package.npm])
     return registry
