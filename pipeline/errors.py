@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     SMOKE = 8
     OUTPUT = 9
     INTEGRITY = 10
+    REFUSED = 11
     INTERRUPTED = 130
 
 
@@ -135,6 +136,12 @@ class IntegrityError(BuildError):
     """Bytes that came back are not the bytes that were locked."""
 
     exit_code = ExitCode.INTEGRITY
+
+
+class RefusedError(AgcError):
+    """A release is there, but something about it should be looked at by a person before it is locked."""
+
+    exit_code = ExitCode.REFUSED
 
 
 class SmokeError(AgcError):

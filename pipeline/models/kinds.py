@@ -20,6 +20,7 @@ from pipeline.models.parts import (
     Volume,
 )
 from pipeline.models.values import (
+    Days,
     DebianPackage,
     Environment,
     Flag,
@@ -77,6 +78,8 @@ class ToolchainSpec(Model):
 
     packages: Annotated[tuple[NpmArchive, ...], Field(min_length=1)]
     """Where its files come from."""
+    cool_down: Days = 1
+    """Days that must pass after a release before `agc lock` takes it; 0 takes it at once."""
     provides: FrozenMap[Name, NpmPackage]
     """Capabilities, each with the package whose version it has."""
     debian: Packages = ()
@@ -196,6 +199,8 @@ class AgentSpec(Model):
 
     packages: Annotated[tuple[NpmArchive, ...], Field(min_length=1)]
     """Where its files come from; the first one's version is the agent's."""
+    cool_down: Days = 1
+    """Days that must pass after a release before `agc lock` takes it; 0 takes it at once."""
     command: Annotated[tuple[Text, ...], Field(min_length=1)]
     """What the container runs."""
     requires: tuple[Requirement, ...] = ()

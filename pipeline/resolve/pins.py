@@ -115,12 +115,15 @@ class PackagesLock(ComponentLock):
         """The version of the component: that of its first package."""
         return self.packages[0].version
 
+    def find(self, npm: str) -> NpmPin | None:
+        """Return the pin of package `npm`, if it is locked."""
+        return next((pin for pin in self.packages if pin.npm == npm), None)
+
     def pin(self, npm: str) -> NpmPin:
         """Return the pin of package `npm`; raises KeyError where it is not locked."""
-        for pin in self.packages:
-            if pin.npm == npm:
-                return pin
-        raise KeyError(npm)
+        if (pin := self.find(npm)) is None:
+            raise KeyError(npm)
+        return pin
 
 
 class RootLock(ComponentLock):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from pipeline.compose.image import compose
@@ -17,6 +18,7 @@ from pipeline.models.parts import NpmArchive
 from pipeline.platform import Platform, host_platform, parse_platform
 from pipeline.resolve.archives import pin_archives
 from pipeline.resolve.capabilities import provided
+from pipeline.resolve.cooldown import Caution
 from pipeline.resolve.debian import resolve_packages
 from pipeline.resolve.lock import (
     Locks,
@@ -27,7 +29,7 @@ from pipeline.resolve.lock import (
     system_packages,
     write_lock,
 )
-from pipeline.resolve.npm import Candidate, Chosen, choose
+from pipeline.resolve.npm import Candidate
 from pipeline.resolve.oci import resolve_image
 from pipeline.resolve.pins import (
     ArchivePin,
@@ -46,30 +48,31 @@ from pipeline.resolve.tree import Branch, resolve_tree
 from pipeline.settings import NPM_REGISTRY
 from pipeline.stages.project import Project
 from pipeline.stages.roots import archive_mirrors, lay_roots, make_root
+from pipeline.stages.settling import Place, Settled, settle
+from pipeline.stages.upgrade import LockChange, LockRequest, LockResult, PackageReport, describe, report_packages
 from pipeline.stages.workbench import Workbench
 
 EVERYTHING = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class LockChange:
-    """One component whose lock moved; `before` is empty where it had none."""
+class _Resolved:
+    """The new lock of a component, and what became of its packages."""
 
-    component: str
-    before: str
-    after: str
+    lock: ComponentLock
+    packages: tuple[PackageReport, ...] = ()
 
 
-async def update_locks(project: Project, upgrade: Iterable[str], bench: Workbench) -> tuple[LockChange, ...]:
+async def update_locks(project: Project, request: LockRequest, bench: Workbench) -> LockResult:
     """Bring the lock up to date, write it, and return what changed.
 
-    `upgrade` names components (`claude`, `agents/claude`) or `all`. Every component is tried; what failed is raised
-    together at the end, after the others were written.
+    Every component is tried, and what failed stands in the result: the others were written.
     """
-    names = _components(project, upgrade)
+    names = _components(project, request.upgrade)
     locks = project.locks
     errors: list[AgcError] = []
     changes: list[LockChange] = []
+    packages: list[PackageReport] = []
     for component in _in_order(project):
         needed = {error.message.split(" ", 1)[0] for error in stale(locks, project.definitions)}
         incomplete = _incomplete(locks, component)
@@ -77,21 +80,20 @@ async def update_locks(project: Project, upgrade: Iterable[str], bench: Workbenc
             continue
         keep = component not in names and component not in needed
         try:
-            lock = await _resolve(replace(project, locks=locks), component, bench, keep=keep)
+            resolved = await _resolve(replace(project, locks=locks), component, bench, request, keep=keep)
         except ErrorGroup as error:
             errors.extend(error.errors)
             continue
         except AgcError as error:
             errors.append(error)
             continue
-        before = {known.component: known for known in locks.all()}.get(component)
+        before, lock = {known.component: known for known in locks.all()}.get(component), resolved.lock
+        packages.extend(resolved.packages)
         locks = locks.with_lock(lock)
         # What is as it was stays where it was: a project need not keep a copy of a pin this package ships.
         if before != lock and write_lock(lock, project.lock_folder):
-            changes.append(LockChange(component, _describe(before), _describe(lock)))
-    if errors:
-        raise errors[0] if len(errors) == 1 else ErrorGroup(tuple(errors))
-    return tuple(changes)
+            changes.append(LockChange(component, describe(before), describe(lock)))
+    return LockResult(tuple(changes), tuple(packages), tuple(errors))
 
 
 def _components(project: Project, upgrade: Iterable[str]) -> set[str]:
@@ -120,18 +122,22 @@ def _incomplete(locks: Locks, component: str) -> bool:
     return folder == "roots" and name in locks.roots and locks.roots[name].image is None
 
 
-async def _resolve(project: Project, component: str, bench: Workbench, *, keep: bool) -> ComponentLock:
+async def _resolve(
+    project: Project, component: str, bench: Workbench, request: LockRequest, *, keep: bool
+) -> _Resolved:
     folder, _, name = component.partition("/")
     definitions = project.definitions
     match folder:
         case "roots":
-            return await _root(definitions.roots[name], project, bench, keep=keep)
+            return _Resolved(await _root(definitions.roots[name], project, bench, keep=keep))
         case "bases":
-            return await _base(definitions.bases[name], project, bench)
+            return _Resolved(await _base(definitions.bases[name], project, bench))
         case "toolchains":
-            return await _packages(component, definitions.toolchains[name], project, bench)
+            old = project.locks.toolchains.get(name)
+            return await _packages(component, definitions.toolchains[name], old, project, bench, request)
         case _:
-            return await _packages(component, definitions.agents[name], project, bench)
+            old = project.locks.agents.get(name)
+            return await _packages(component, definitions.agents[name], old, project, bench, request)
 
 
 async def _root(root: Defined[Root], project: Project, bench: Workbench, *, keep: bool) -> RootLock:
@@ -215,39 +221,44 @@ def _lies_here(pin: BootstrapPin, bench: Workbench) -> bool:
 
 
 async def _packages(
-    component: str, defined: Defined[Toolchain] | Defined[Agent], project: Project, bench: Workbench
-) -> PackagesLock:
-    packages = defined.model.spec.packages
-    location = defined.at("spec", "packages")
-    chosen: list[Chosen] = []
-    trees: dict[str, tuple[Branch, ...]] = {}
+    component: str,
+    defined: Defined[Toolchain] | Defined[Agent],
+    old: PackagesLock | None,
+    project: Project,
+    bench: Workbench,
+    request: LockRequest,
+) -> _Resolved:
+    packages, location = defined.model.spec.packages, defined.at("spec", "packages")
+    inputs, caution = packages_inputs(packages), request.caution(defined.model.spec.cool_down)
+    settled: list[Settled] = []
     for index, package in enumerate(packages):
-        place = defined.at("spec", "packages", index, "npm")
-        one = await choose(package, bench.fetch_npm, place)
-        chosen.append(one)
-        if package.tree:
-            trees[package.npm] = await _tree(package, one.version, project, bench, place)
-    single = [item for one in chosen if one.npm not in trees for item in one.archives.values()]
-    wanted = {*single, *(branch.archive for tree in trees.values() for branch in tree)}
-    tools = await _tools(project, bench, location)
-    pins = await pin_archives(wanted, tools, host_platform(), bench.solve_files, location)
-    return PackagesLock(
-        component=component,
-        inputs=packages_inputs(packages),
-        packages=tuple(_npm_pin(one, trees.get(one.npm), pins) for one in chosen),
-    )
+        pin = old.find(package.npm) if old else None
+        place = Place(component, defined.at("spec", "packages", index, "npm"), pin, bool(old and old.inputs == inputs))
+        tree = partial(_tree, package, project, bench, place.location)
+        settled.append(await settle(package, place, caution, bench, tree))
+    wanted = {item for one in settled for item in one.candidates}
+    tools = partial(_tools, project, bench, location)
+    host = host_platform()
+    pins = await pin_archives(wanted, await tools(), host, bench.solve_files, location) if wanted else {}
+    lock = PackagesLock(component=component, inputs=inputs, packages=tuple(_npm_pin(one, pins) for one in settled))
+    decisions = {one.decision.name: one.decision for one in settled}
+    told = await report_packages(old, lock, decisions, caution, tools, host, bench.solve_files, location)
+    return _Resolved(lock, told)
 
 
-def _npm_pin(one: Chosen, tree: tuple[Branch, ...] | None, pins: Mapping[Candidate, ArchivePin]) -> NpmPin:
-    if tree is None:
-        archives = {platform: pins[item] for platform, item in one.archives.items()}
-        return NpmPin(npm=one.npm, version=one.version, archives=archives)
-    branches = (TreePin(path=item.path, archive=pins[item.archive], platforms=item.platforms) for item in tree)
-    return NpmPin(npm=one.npm, version=one.version, tree=tuple(branches))
+def _npm_pin(one: Settled, pins: Mapping[Candidate, ArchivePin]) -> NpmPin:
+    if one.kept:
+        return one.kept
+    chosen = one.chosen
+    if not one.tree:
+        archives = {platform: pins[item] for platform, item in chosen.archives.items()}
+        return NpmPin(npm=chosen.npm, version=chosen.version, archives=archives)
+    branches = (TreePin(path=item.path, archive=pins[item.archive], platforms=item.platforms) for item in one.tree)
+    return NpmPin(npm=chosen.npm, version=chosen.version, tree=tuple(branches))
 
 
 async def _tree(
-    package: NpmArchive, version: str, project: Project, bench: Workbench, location: Location
+    package: NpmArchive, project: Project, bench: Workbench, location: Location, version: str, caution: Caution
 ) -> tuple[Branch, ...]:
     """Resolve a tree with the npm of the first base that has one; which decides nothing that is built."""
     host = host_platform()
@@ -258,7 +269,10 @@ async def _tree(
             (laid,) = await lay_roots((plan,), project.locks.roots, bench, locked=False)
             registry = bench.settings.mirrored(NPM_REGISTRY)
             tools = compose(laid).rootfs
-            return await resolve_tree(package, version, tools, registry, platforms, host, bench.solve_files, location)
+            solve, fetch = bench.solve_files, bench.fetch_npm
+            return await resolve_tree(
+                package, version, tools, registry, platforms, host, solve, location, caution, fetch
+            )
     raise ResolveError("no base has npm, by which trees are resolved", location=location, remedy="define one with node")
 
 
@@ -273,16 +287,3 @@ async def _tools(project: Project, bench: Workbench, location: Location) -> Stat
         made = await make_root(root, host, bench)
         return layout(made.digest, root.name)
     raise ResolveError("no root is defined to check archives in", location=location)
-
-
-def _describe(lock: ComponentLock | None) -> str:
-    match lock:
-        case PackagesLock():
-            return ", ".join(f"{pin.npm} {pin.version}" for pin in lock.packages)
-        case RootLock():
-            parts = [f"{name} {pin.digest[7:19]}" for name, pin in sorted(lock.bootstrap.items())]
-            return ", ".join([*parts, *([f"image {lock.image.index[7:19]}"] if lock.image else [])])
-        case SystemLock():
-            return ", ".join(f"{pin.platform} {len(pin.packages)} packages" for pin in lock.system)
-        case _:
-            return ""
