@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -46,7 +45,7 @@ def command(
     A release that is too young waits. One that changed in a way a person should see is refused: exit code 11.
     """
     session = session_of(context)
-    request = LockRequest(datetime.now(UTC), tuple(upgrade or ()), _days(cool_down), _releases(accept or ()))
+    request = LockRequest(datetime.now(UTC), tuple(upgrade or ()), cool_down, _releases(accept or ()))
     project = flow.open_project(session.project)
     if check:
         flow.check_lock(project)
@@ -67,12 +66,6 @@ def command(
     result.raise_for_errors()
     if refused(result):
         raise typer.Exit(ExitCode.REFUSED)
-
-
-def _days(value: float | None) -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise UsageError(f"{value} is no number of days", remedy="give a number, as in --cool-down 0.5")
-    return value
 
 
 def _releases(names: list[str] | tuple[()]) -> frozenset[str]:

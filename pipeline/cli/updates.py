@@ -63,9 +63,9 @@ def _package(report: PackageReport, *, verbose: bool) -> Iterator[Line]:
     before = decision.locked.version if decision.locked else ""
     version = now.version if now else before
     moved = f"{before} → {version}" if before and before != version else version
-    yield line(
-        Span(report.component, "bold"), "  ", Span(outcome, _STYLES[outcome]), "  ", decision.name, " ", Span(moved)
-    )
+    at = " stays at " if outcome in {Outcome.WAITS, Outcome.REFUSED} else " "
+    head = Span(report.component, "bold"), "  ", Span(outcome, _STYLES[outcome]), "  ", decision.name, at, moved
+    yield line(*head)
     if outcome is Outcome.REFUSED:
         yield from _refusal(report)
     if decision.chosen and decision.chosen.parts and outcome is not Outcome.STAYS:

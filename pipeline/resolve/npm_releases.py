@@ -45,10 +45,12 @@ async def decide_npm(
     `fetch` returns abbreviated documents, `fetch_history` full ones, which are asked for only where there is something
     to decide. Raises ResolveError where nothing fits or there is no such package.
     """
-    newest = fitting(await document_of(wanted.npm, fetch, location), wanted, location)[0]
+    short = await document_of(wanted.npm, fetch, location)
+    newest = fitting(short, wanted, location)[0]
     if locked and locked.current and locked.version == newest:
         here = Release(wanted.npm, newest)
-        return Decision(wanted.npm, here, fits=True, chosen=here)
+        note = _note(wanted, locked, newest, short["versions"], fits=True)
+        return Decision(wanted.npm, here, fits=True, chosen=here, note=note)
     names = {wanted.npm, *(wanted.platforms or {}).values()}
     documents = {name: await document_of(name, fetch_history, location) for name in sorted(names)}
     # Not a version of the main package alone: the files come from those of its platforms.
@@ -83,15 +85,19 @@ def _part(package: str, version: str, document: Mapping[str, Any]) -> Part:
     found = {name: str(scripts[name]) for name in _INSTALLERS if name in scripts} if isinstance(scripts, dict) else {}
     if not found and entry.get("hasInstallScript"):
         found = {"install": "(the registry does not say which)"}
-    deprecated = entry.get("deprecated")
     return Part(
         package,
         published=_time(document.get("time"), version),
         publishers=_publishers(entry),
         scripts=MappingProxyType(found),
         attested=bool(entry.get("dist", {}).get("attestations")),
-        deprecated=deprecated if isinstance(deprecated, str) else "deprecated" if deprecated else "",
+        deprecated=_deprecated(entry),
     )
+
+
+def _deprecated(entry: Mapping[str, Any]) -> str:
+    told = entry.get("deprecated")
+    return told if isinstance(told, str) else "the registry does not say why" if told else ""
 
 
 def _time(times: Any, version: str) -> datetime | None:
@@ -141,4 +147,6 @@ def _note(wanted: NpmArchive, locked: NpmLocked | None, newest: str, versions: M
         return f"the registry no longer has {wanted.npm} {locked.version}"
     if fits and wanted.version == "latest" and nodesemver.gt(locked.version, newest, loose=False):
         return f"`latest` went back to {newest}; to follow it, write that version in the definition"
+    if told := _deprecated(versions[locked.version]):
+        return f"{wanted.npm} {locked.version}, which was locked, is deprecated: {told}"
     return ""

@@ -108,11 +108,13 @@ def test_full_documents_are_not_asked_for_where_nothing_is_newer() -> None:
         ("1.1.0", "1.2.0", "`latest` went back to 1.1.0; to follow it, write that version in the definition"),
         ("1.3.0", "1.2.9", "the registry no longer has tool 1.2.9"),
         ("1.3.0", "1.1.0", ""),
+        ("1.3.0", "1.0.0", "tool 1.0.0, which was locked, is deprecated: leaks"),
+        ("1.0.0", "1.0.0", "tool 1.0.0, which was locked, is deprecated: leaks"),
     ],
 )
 def test_what_is_odd_is_told(latest: str, locked: str, words: str) -> None:
     """It may be a release that was withdrawn."""
-    decision, _ = decided({"tool": document(TOOL, latest)}, locked)
+    decision, _ = decided({"tool": document(TOOL, latest, v1_0_0={"deprecated": "leaks"})}, locked)
 
     assert decision.note == words
 
@@ -186,4 +188,4 @@ def test_a_time_is_read_however_it_is_written(time: str) -> None:
 def test_a_script_that_is_not_named_is_one_all_the_same() -> None:
     """An abbreviated document only says that there is one."""
     assert list(part({"hasInstallScript": True}).scripts) == ["install"]
-    assert part({"deprecated": True}).deprecated == "deprecated"
+    assert part({"deprecated": True}).deprecated == "the registry does not say why"
