@@ -125,6 +125,7 @@ def content(project: Path) -> dict[str, bytes]:
 
 def package(run: Any) -> Any:
     """Return what `agc lock --json` says of the only package."""
+    assert run.code == 0, run.stderr
     (one,) = run.json["packages"]
     return one
 
@@ -161,7 +162,7 @@ def test_a_release_of_somebody_else_with_a_script_is_refused_until_accepted(
     mirrored: Agc, npm: Npm, project: Path
 ) -> None:
     """The command that is printed takes it."""
-    mirrored("lock", project=project)
+    assert package(mirrored("lock", "--json", project=project))["outcome"] == "new"
     npm.publish(
         "1.1.0",
         {"bin/greeter": "echo hello"},
@@ -184,7 +185,7 @@ def test_a_release_of_somebody_else_with_a_script_is_refused_until_accepted(
 
 def test_an_archive_that_was_unpublished_is_told_and_stops_nothing(mirrored: Agc, project: Path) -> None:
     """What was locked cannot be compared any more, and is left behind all the more."""
-    mirrored("lock", project=project)
+    assert package(mirrored("lock", "--json", project=project))["outcome"] == "new"
     lock = PackagesLock.model_validate(read_lock(project / LOCK))
     (pin,) = lock.packages
     gone = {"path": "greeter/-/greeter-0.9.0.tgz", "sha256": digest_bytes(b"gone")}
