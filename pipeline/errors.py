@@ -28,6 +28,7 @@ class ExitCode(IntEnum):
     OUTPUT = 9
     INTEGRITY = 10
     CATALOG = 11
+    REFUSED = 12
     INTERRUPTED = 130
 
 
@@ -136,6 +137,12 @@ class IntegrityError(BuildError):
     """Bytes that came back are not the bytes that were locked."""
 
     exit_code = ExitCode.INTEGRITY
+
+
+class RefusedError(AgcError):
+    """A release is there, but something about it should be looked at by a person before it is locked."""
+
+    exit_code = ExitCode.REFUSED
 
 
 class SmokeError(AgcError):

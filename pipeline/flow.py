@@ -32,7 +32,7 @@ from pipeline.verify.smoke import SmokeReport
 
 if TYPE_CHECKING:
     from pipeline.stages.explain import Explanation
-    from pipeline.stages.locking import LockChange
+    from pipeline.stages.upgrade import LockRequest, LockResult
 
 
 def open_project(folder: Path) -> Project:
@@ -87,11 +87,11 @@ async def plan_against(
     return compare(planned, published, where, whole=False)
 
 
-async def lock(project: Project, upgrade: Iterable[str], reporter: Reporter) -> tuple[LockChange, ...]:
-    """Resolve what is missing, stale or named in `upgrade`, write it, and return what changed."""
+async def lock(project: Project, request: LockRequest, reporter: Reporter) -> LockResult:
+    """Resolve what is missing, stale or asked for, write it, and return what changed, what did not, and why."""
     from pipeline.stages.locking import update_locks  # no build needs it
 
-    return await update_locks(project, upgrade, await _bench(project, reporter))
+    return await update_locks(project, request, await _bench(project, reporter))
 
 
 async def build(

@@ -12,6 +12,7 @@ from pipeline.models.packages import Packages
 from pipeline.models.parts import Metadata, SmokeTests, User
 from pipeline.models.programs import AgentSpec, ToolpackSpec
 from pipeline.models.values import (
+    Days,
     DebianPackage,
     Environment,
     Flag,
@@ -67,6 +68,8 @@ class ToolchainSpec(Model):
 
     packages: Packages
     """Where its files come from; the first one's version is the toolchain's."""
+    cool_down: Days = 1
+    """Days that must pass after a release before `agc lock` takes it; 0 takes it at once."""
     provides: FrozenMap[Name, Annotated[Text, Field(min_length=1)]]
     """Capabilities, each with the package whose version it has: one of `packages` or of `debian`."""
     debian: DebianPackages = ()

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pipeline.models.packages import Packages
 from pipeline.models.parts import Egress, HealthCheck, Licence, Port, Secret, SmokeTests, Volume
 from pipeline.models.values import (
+    Days,
     Environment,
     Model,
     Name,
@@ -25,6 +26,8 @@ class ProgramSpec(Model):
 
     packages: Packages
     """Where its files come from; the first one's version is the program's."""
+    cool_down: Days = 1
+    """Days that must pass after a release before `agc lock` takes it; 0 takes it at once."""
     command: Annotated[tuple[Text, ...], Field(min_length=1)]
     """What the container runs."""
     requires: tuple[Requirement, ...] = ()

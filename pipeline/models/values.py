@@ -231,3 +231,4 @@ def empty_environment() -> Mapping[str, str]:
 
 Seconds = Annotated[int, Field(ge=1, le=3600, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
+Days = Annotated[float, Field(ge=0, le=365, strict=True, allow_inf_nan=False)]

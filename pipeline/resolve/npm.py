@@ -45,26 +45,27 @@ async def choose(wanted: NpmArchive, fetch: FetchJson, location: Location) -> Ch
 
     Raises ResolveError naming the package, and what there is instead.
     """
-    document = await _document(wanted.npm, fetch, location)
+    document = await document_of(wanted.npm, fetch, location)
     sources = dict(wanted.platforms) if wanted.platforms else {ANY_PLATFORM: wanted.npm}
-    documents = {package: await _document(package, fetch, location) for package in set(sources.values())}
-    fitting = _fitting(document, wanted, location)
-    for version in fitting:
+    documents = {package: await document_of(package, fetch, location) for package in set(sources.values())}
+    versions = fitting(document, wanted, location)
+    for version in versions:
         if all(version in documents[package]["versions"] for package in sources.values()):
             archives = {
                 platform: _candidate(package, documents[package]["versions"][version], location)
                 for platform, package in sorted(sources.items())
             }
             return Chosen(wanted.npm, version, archives)
-    lacking = sorted(package for package in sources.values() if fitting[0] not in documents[package]["versions"])
+    lacking = sorted(package for package in sources.values() if versions[0] not in documents[package]["versions"])
     raise ResolveError(
-        f"{wanted.npm} {fitting[0]} is not published for every platform: missing in {', '.join(lacking)}",
+        f"{wanted.npm} {versions[0]} is not published for every platform: missing in {', '.join(lacking)}",
         location=location,
         remedy="wait for the release to be complete, or give an older version",
     )
 
 
-async def _document(package: str, fetch: FetchJson, location: Location) -> dict[str, Any]:
+async def document_of(package: str, fetch: FetchJson, location: Location) -> dict[str, Any]:
+    """Return the registry's document of a package; raises ResolveError where it knows no version of it."""
     document = await fetch(quote(package, safe="@"))
     if document is None:
         raise ResolveError(f"there is no npm package named {package!r}", location=location, remedy="check its spelling")
@@ -73,7 +74,8 @@ async def _document(package: str, fetch: FetchJson, location: Location) -> dict[
     return document
 
 
-def _fitting(document: Mapping[str, Any], wanted: NpmArchive, location: Location) -> list[str]:
+def fitting(document: Mapping[str, Any], wanted: NpmArchive, location: Location) -> list[str]:
+    """Return the versions that `wanted` allows, newest first; raises ResolveError where there is none."""
     versions = list(document["versions"])
     if wanted.version == "latest":
         latest = document.get("dist-tags", {}).get("latest")
@@ -81,7 +83,7 @@ def _fitting(document: Mapping[str, Any], wanted: NpmArchive, location: Location
             raise ResolveError(f"{wanted.npm} has no `latest` version", location=location, remedy="give a version")
         return [str(latest)]
     ordered: list[str] = nodesemver.rsort(
-        [version for version in versions if _satisfies(version, wanted.version)], loose=False
+        [version for version in versions if satisfies(version, wanted.version)], loose=False
     )
     if not ordered:
         raise ResolveError(
@@ -92,7 +94,8 @@ def _fitting(document: Mapping[str, Any], wanted: NpmArchive, location: Location
     return ordered
 
 
-def _satisfies(version: str, wanted: str) -> bool:
+def satisfies(version: str, wanted: str) -> bool:
+    """Tell whether a version lies in a range."""
     # Old packages have versions that npm itself no longer takes.
     fits: bool = nodesemver.valid(version, False) is not None and nodesemver.satisfies(version, wanted, loose=False)  # noqa: FBT003
     return fits

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -61,17 +62,33 @@ async def resolve_image(ref: str, platforms: Sequence[str], client: httpx.AsyncC
         raise ResolveError(f"{ref}: {reference.registry} answered with an index that cannot be read") from error
 
 
-async def image_environment(ref: str, manifest: Digest, client: httpx.AsyncClient) -> Mapping[str, str]:
-    """Return the environment in the config of the image `manifest` of `ref`'s repository; raises ResolveError."""
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """What the config of an image says: its environment, and when it was made, where that is said."""
+
+    variables: Mapping[str, str]
+    created: datetime | None
+
+
+async def image_settings(ref: str, manifest: Digest, client: httpx.AsyncClient) -> ImageSettings:
+    """Return what the config of the image `manifest` of `ref`'s repository says; raises ResolveError."""
     reference = parse_reference(ref)
     document = _json(await _get(reference, f"manifests/{manifest}", client, manifest), reference)
     try:
         digest = Digest(document["config"]["digest"])
         config = _json(await _get(reference, f"blobs/{digest}", client, digest), reference)
         variables = config.get("config", {}).get("Env") or []
-        return {name: value for name, _, value in (str(item).partition("=") for item in variables)}
+        named = (str(item).partition("=") for item in variables)
+        return ImageSettings({name: value for name, _, value in named}, _time(config.get("created")))
     except (AttributeError, KeyError, TypeError) as error:
         raise ResolveError(f"{ref}: {reference.registry} answered with an image that cannot be read") from error
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text)).astimezone(UTC)
+    except ValueError:
+        return None
 
 
 async def _get(reference: Reference, path: str, client: httpx.AsyncClient, digest: Digest | None = None) -> bytes:

@@ -169,12 +169,15 @@ class PackagesLock(ComponentLock):
         """The version of the component: that of its first package."""
         return self.packages[0].version
 
+    def find(self, name: str) -> PackagePin | None:
+        """Return the pin of package `name`, if it is locked."""
+        return next((pin for pin in self.packages if pin.name == name), None)
+
     def pin(self, name: str) -> PackagePin:
         """Return the pin of package `name`; raises KeyError where it is not locked."""
-        for pin in self.packages:
-            if pin.name == name:
-                return pin
-        raise KeyError(name)
+        if (pin := self.find(name)) is None:
+            raise KeyError(name)
+        return pin
 
 
 class RootLock(ComponentLock):

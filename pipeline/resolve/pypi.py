@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -29,6 +30,14 @@ _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
 _NAMES_OF_OLD = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a package comes to, and when its own wheels were published, where the index says so."""
+
+    pin: PypiPin
+    published: datetime | None
+
+
 async def resolve_pypi(
     wanted: PypiPackage,
     platforms: Sequence[str],
@@ -37,7 +46,7 @@ async def resolve_pypi(
     location: Location,
     *,
     before: datetime | None = None,
-) -> PypiPin:
+) -> Resolved:
     """Return the wheels of `wanted` and its dependencies for each of `platforms`.
 
     `files` are the addresses under which an index's files lie, of which pins keep what follows; nothing uploaded
@@ -45,6 +54,7 @@ async def resolve_pypi(
     """
     found: dict[tuple[str, str, str, str], list[str]] = {}
     versions: dict[str, str] = {}
+    times: list[datetime] = []
     for platform in platforms:
         machine = parse_platform(platform).machine
         arguments = [f"--python-version={wanted.python}", f"--python-platform={machine}-manylinux_2_{_GLIBC - 1}"]
@@ -55,11 +65,12 @@ async def resolve_pypi(
         except ResolveError as error:
             text = f"{wanted.pypi} for {platform}: {error.message}"
             raise ResolveError(text, location=location, remedy=error.remedy) from error
-        for wheel in read_pylock(answer, wanted.python, platform, files, location):
+        for wheel, published in read_pylock(answer, wanted.python, platform, files, location):
             key = (wheel.package, wheel.version, wheel.path, wheel.sha256)
             found.setdefault(key, []).append(platform)
             if wheel.package == canonicalize_name(wanted.pypi):
                 versions[platform] = wheel.version
+                times += [published] if published else []
     if len(set(versions.values())) != 1:
         has = ", ".join(f"{version} for {platform}" for platform, version in versions.items())
         text = f"{wanted.pypi} is not published alike for every platform: {has}"
@@ -75,13 +86,17 @@ async def resolve_pypi(
         )
         for (package, release, path, sha256), on in sorted(found.items())
     )
-    return PypiPin(pypi=wanted.pypi, version=version, python=wanted.python, wheels=tuple(wheels))
+    pin = PypiPin(pypi=wanted.pypi, version=version, python=wanted.python, wheels=tuple(wheels))
+    return Resolved(pin, max(times) if times else None)
 
 
 def read_pylock(
     text: str, python: str, platform: str, files: Sequence[str], location: Location
-) -> tuple[WheelPin, ...]:
-    """Return the wheel of each package in a `pylock.toml` that suits `python` on `platform`; raises ResolveError."""
+) -> tuple[tuple[WheelPin, datetime | None], ...]:
+    """Return the wheel of each package in a `pylock.toml` that suits `python` on `platform`, and its time.
+
+    Raises ResolveError where a package has none.
+    """
     tags = {tag: rank for rank, tag in reversed(list(enumerate(_tags(python, platform))))}
     pins = []
     for package in tomllib.loads(text).get("packages", ()):
@@ -95,7 +110,8 @@ def read_pylock(
         wheel = min(ranked, key=lambda pair: pair[0])[1]
         path = _below(wheel["url"], files, location)
         sha256 = Digest(f"sha256:{wheel['hashes']['sha256']}")
-        pins.append(WheelPin(package=package["name"], version=package["version"], path=path, sha256=sha256))
+        pin = WheelPin(package=package["name"], version=package["version"], path=path, sha256=sha256)
+        pins.append((pin, wheel.get("upload-time")))
     return tuple(pins)
 
 

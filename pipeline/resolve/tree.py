@@ -7,29 +7,39 @@ lockfileVersion 3, whose `packages` are keyed by folder (docs.npmjs.com, package
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from pipeline.errors import BuildError, Location, ResolveError
 from pipeline.graph import Network, State
 from pipeline.models.packages import NpmArchive
 from pipeline.platform import Platform, parse_platform
 from pipeline.resolve.archives import SolveFiles
-from pipeline.resolve.npm import Candidate
+from pipeline.resolve.cooldown import Caution
+from pipeline.resolve.npm import Candidate, FetchJson, satisfies
 
-# $1 package.json, $2 registry. npm looks into packages that bundle others, and calls their archives remote;
-# that nothing comes from elsewhere is checked when its answer is read.
+# $1 package.json, $2 registry, $3 when the newest package to be taken was published (none: whenever). $4 is the time of
+# asking: at another time it is another step, whose answer is not in the cache.
+# npm looks into packages that bundle others, and calls their archives remote; that nothing comes from elsewhere is
+# checked when its answer is read.
 _SCRIPT = r"""
 set -eu
 export HOME=/tmp npm_config_cache=/tmp/npm-cache npm_config_update_notifier=false
 mkdir /tmp/tree && cd /tmp/tree
 printf '%s' "$1" > package.json
 npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error \
-  --allow-remote=all --registry="$2"
+  --allow-remote=all --registry="$2" ${3:+--before="$3"}
 cp package-lock.json /out/
 """
+_TOO_YOUNG = "with a date before"
 _CPUS = {"amd64": "x64", "arm64": "arm64"}
+
+
+class TooYoungError(ResolveError):
+    """A release is old enough, something that it needs is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +60,73 @@ async def resolve_tree(
     platform: Platform,
     solve: SolveFiles,
     location: Location,
+    caution: Caution,
+    fetch: FetchJson,
 ) -> tuple[Branch, ...]:
     """Return every package of the tree of `wanted` at `version` that any of `platforms` needs.
 
-    `tools` is a file system with npm for `platform`, `registry` the address to ask. Raises ResolveError with npm's
-    words, and for an install script nobody has looked at.
+    `tools` is a file system with npm for `platform`, `registry` the address to ask. Nothing is taken that `caution`
+    finds too young: raises TooYoungError where the tree then lacks something. Raises ResolveError with npm's words, and
+    for an install script nobody has looked at.
     """
     document = json.dumps({"name": "tree", "private": True, "dependencies": {wanted.npm: version}})
-    step = tools.run("sh", "-c", _SCRIPT, "sh", document, registry, network=Network.HOST, output="/out")
+    before = _utc(caution.cutoff) if caution.cutoff else ""
+    words = ("sh", "-c", _SCRIPT, "sh", document, registry, before, _utc(caution.now))
+    step = tools.run(*words, network=Network.HOST, output="/out")
     try:
         files = await solve(step.named(f"resolve the dependencies of {wanted.npm}", location), platform)
     except BuildError as error:
-        words = "; ".join(line for line in (error.step.log if error.step else ()) if "error" in line.lower())
+        log = [line for line in (error.step.log if error.step else ()) if "error" in line.lower()]
+        if before and (late := next((line for line in log if _TOO_YOUNG in line), None)):
+            what = late.rpartition(" for ")[2].partition(f" {_TOO_YOUNG}")[0]
+            raise _too_young(wanted, version, what, location) from error
         raise ResolveError(
-            f"npm cannot resolve {wanted.npm} {version}: {words or error.message}", location=location
+            f"npm cannot resolve {wanted.npm} {version}: {'; '.join(log) or error.message}", location=location
         ) from error
-    return read_tree(json.loads(files["package-lock.json"]), registry, platforms, wanted.skip_scripts, location)
+    lock = json.loads(files["package-lock.json"])
+    if before and (hidden := [name for name, spec in _absent(lock) if await _exists(name, spec, fetch)]):
+        raise _too_young(wanted, version, ", ".join(hidden), location)
+    return read_tree(lock, registry, platforms, wanted.skip_scripts, location)
+
+
+def _utc(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _too_young(wanted: NpmArchive, version: str, what: str, location: Location) -> TooYoungError:
+    return TooYoungError(
+        f"{wanted.npm} {version} needs what is too young to be taken: {what}",
+        location=location,
+        remedy="wait, or take it as it is: --cool-down 0",
+    )
+
+
+def _absent(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what packages ask for and have not got: npm is silent about what is optional and not to be had."""
+    packages = document["packages"]
+    for path, entry in packages.items():
+        if entry.get("inBundle"):
+            continue
+        for name, wanted in entry.get("optionalDependencies", {}).items():
+            if not any(f"{place}node_modules/{name}" in packages for place in _places(path)):
+                yield name, wanted
+
+
+def _places(path: str) -> Iterator[str]:
+    """Yield the folders in which a package at `path` looks for others, as Node.js does."""
+    while path:
+        yield f"{path}/"
+        path = path.rpartition("node_modules/")[0].rstrip("/")
+    yield ""
+
+
+async def _exists(name: str, wanted: str, fetch: FetchJson) -> bool:
+    """Tell whether the registry has a version of what npm left out, which it then left out for its age."""
+    if wanted.startswith("npm:"):
+        name, _, wanted = wanted.removeprefix("npm:").rpartition("@")
+    document = await fetch(quote(name, safe="@"))
+    versions = document.get("versions", {}) if isinstance(document, dict) else {}
+    return any(satisfies(version, wanted) for version in versions)
 
 
 def read_tree(

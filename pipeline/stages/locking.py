@@ -26,7 +26,6 @@ from pipeline.resolve.pins import (
     BootstrapPin,
     ComponentLock,
     ImagePin,
-    PackagesLock,
     RootLock,
     SystemLock,
     SystemPin,
@@ -34,30 +33,30 @@ from pipeline.resolve.pins import (
 from pipeline.stages.packages import lock_packages
 from pipeline.stages.project import Project
 from pipeline.stages.roots import archive_mirrors, lies_here, make_root
+from pipeline.stages.upgrade import LockChange, LockRequest, LockResult, PackageReport, describe
 from pipeline.stages.workbench import Workbench
 
 EVERYTHING = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class LockChange:
-    """One component whose lock moved; `before` is empty where it had none."""
+class _Resolved:
+    """The new lock of a component, and what became of its packages."""
 
-    component: str
-    before: str
-    after: str
+    lock: ComponentLock
+    packages: tuple[PackageReport, ...] = ()
 
 
-async def update_locks(project: Project, upgrade: Iterable[str], bench: Workbench) -> tuple[LockChange, ...]:
+async def update_locks(project: Project, request: LockRequest, bench: Workbench) -> LockResult:
     """Bring the lock up to date, write it, and return what changed.
 
-    `upgrade` names components (`claude`, `agents/claude`) or `all`. Every component is tried; what failed is raised
-    together at the end, after the others were written.
+    Every component is tried, and what failed stands in the result: the others were written.
     """
-    names = _components(project, upgrade)
+    names = _components(project, request.upgrade)
     locks = project.locks
     errors: list[AgcError] = []
     changes: list[LockChange] = []
+    packages: list[PackageReport] = []
     for component in _in_order(project):
         needed = {error.message.split(" ", 1)[0] for error in stale(locks, project.definitions)}
         incomplete = _incomplete(locks, component)
@@ -65,21 +64,20 @@ async def update_locks(project: Project, upgrade: Iterable[str], bench: Workbenc
             continue
         keep = component not in names and component not in needed
         try:
-            lock = await _resolve(replace(project, locks=locks), component, bench, keep=keep)
+            resolved = await _resolve(replace(project, locks=locks), component, bench, request, keep=keep)
         except ErrorGroup as error:
             errors.extend(error.errors)
             continue
         except AgcError as error:
             errors.append(error)
             continue
-        before = {known.component: known for known in locks.all()}.get(component)
+        before, lock = {known.component: known for known in locks.all()}.get(component), resolved.lock
+        packages.extend(resolved.packages)
         locks = locks.with_lock(lock)
         # What is as it was stays where it was: a project need not keep a copy of a pin this package ships.
         if before != lock and write_lock(lock, project.lock_folder):
-            changes.append(LockChange(component, _describe(before), _describe(lock)))
-    if errors:
-        raise errors[0] if len(errors) == 1 else ErrorGroup(tuple(errors))
-    return tuple(changes)
+            changes.append(LockChange(component, describe(before), describe(lock)))
+    return LockResult(tuple(changes), tuple(packages), tuple(errors))
 
 
 def _components(project: Project, upgrade: Iterable[str]) -> set[str]:
@@ -109,20 +107,25 @@ def _incomplete(locks: Locks, component: str) -> bool:
     return folder == "roots" and name in locks.roots and locks.roots[name].image is None
 
 
-async def _resolve(project: Project, component: str, bench: Workbench, *, keep: bool) -> ComponentLock:
+async def _resolve(
+    project: Project, component: str, bench: Workbench, request: LockRequest, *, keep: bool
+) -> _Resolved:
     folder, _, name = component.partition("/")
     definitions = project.definitions
     match folder:
         case "roots":
-            return await _root(definitions.roots[name], project, bench, keep=keep)
+            return _Resolved(await _root(definitions.roots[name], project, bench, keep=keep))
         case "bases":
-            return await _base(definitions.bases[name], project, bench)
+            return _Resolved(await _base(definitions.bases[name], project, bench))
         case "toolchains":
-            return await lock_packages(component, definitions.toolchains[name], project, bench)
+            locked = project.locks.toolchains.get(name)
+            return _Resolved(*await lock_packages(definitions.toolchains[name], locked, project, bench, request))
         case "agents":
-            return await lock_packages(component, definitions.agents[name], project, bench)
+            locked = project.locks.agents.get(name)
+            return _Resolved(*await lock_packages(definitions.agents[name], locked, project, bench, request))
         case _:
-            return await lock_packages(component, definitions.toolpacks[name], project, bench)
+            locked = project.locks.toolpacks.get(name)
+            return _Resolved(*await lock_packages(definitions.toolpacks[name], locked, project, bench, request))
 
 
 async def _root(root: Defined[Root], project: Project, bench: Workbench, *, keep: bool) -> RootLock:
@@ -196,16 +199,3 @@ async def _roots_of(
                     remedy=f"agc lock --upgrade {root.name}",
                 )
         yield "bootstrap", parse_platform(name), layout(pin.digest, root.name)
-
-
-def _describe(lock: ComponentLock | None) -> str:
-    match lock:
-        case PackagesLock():
-            return ", ".join(f"{pin.name} {pin.version}" for pin in lock.packages)
-        case RootLock():
-            parts = [f"{name} {pin.digest[7:19]}" for name, pin in sorted(lock.bootstrap.items())]
-            return ", ".join([*parts, *([f"image {lock.image.index[7:19]}"] if lock.image else [])])
-        case SystemLock():
-            return ", ".join(f"{pin.platform} {len(pin.packages)} packages" for pin in lock.system)
-        case _:
-            return ""

@@ -37,6 +37,11 @@ class Project:
         return image_names(self.definitions, self.locks)
 
     @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms of any root, which are those that packages are locked for."""
+        return tuple(sorted({name for root in self.definitions.roots.values() for name in root.model.spec.platforms}))
+
+    @property
     def combinations(self) -> tuple[Combination, ...]:
         """Every base and every pair of base and agent, images of this project or not."""
         return combinations(self.definitions, self.locks)

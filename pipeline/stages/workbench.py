@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import httpx
 
 _NPM_ACCEPT = "application/vnd.npm.install-v1+json"
+_NPM_ACCEPT_WHOLE = "application/json"
 _TRIES = 4
 
 
@@ -74,7 +75,14 @@ class Workbench:
         return http_client(self.settings)
 
     async def fetch_npm(self, path: str) -> Any:
-        """Return the package document at `path` below the npm registry, or None where there is none."""
+        """Return the abbreviated package document at `path` below the npm registry, or None where there is none."""
+        return await self._fetch_npm(path, _NPM_ACCEPT)
+
+    async def fetch_npm_history(self, path: str) -> Any:
+        """Return the full document, with times and people, which may have 10 MB; or None where there is none."""
+        return await self._fetch_npm(path, _NPM_ACCEPT_WHOLE)
+
+    async def _fetch_npm(self, path: str, accept: str) -> Any:
         import httpx  # see http_client
 
         url = self.settings.mirrored(NPM_REGISTRY) + path
@@ -83,7 +91,7 @@ class Workbench:
             for attempt in range(_TRIES):
                 await anyio.sleep(attempt * attempt * 0.5)
                 try:
-                    answer = await client.get(url, headers={"Accept": _NPM_ACCEPT})
+                    answer = await client.get(url, headers={"Accept": accept})
                 except httpx.HTTPError as error:
                     reason = str(error) or type(error).__name__
                     continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -53,7 +55,8 @@ def definitions(folder: Path = PROJECT) -> Definitions:
 def archive(package: str, version: str) -> ArchivePin:
     """Return the pin of an archive whose bytes are its name."""
     path = f"{package}/-/{package.rpartition('/')[2]}-{version}.tgz"
-    return ArchivePin(package=package, path=path, integrity="sha512-", sha256=digest_bytes(path.encode()), size=1000)
+    integrity = "sha512-" + base64.b64encode(hashlib.sha512(path.encode()).digest()).decode()
+    return ArchivePin(package=package, path=path, integrity=integrity, sha256=digest_bytes(path.encode()), size=1000)
 
 
 def npm_pin(package: NpmArchive) -> NpmPin:

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import Location, ResolveError
 from pipeline.models.packages import PypiPackage
 from pipeline.resolve.pins import PypiPin
-from pipeline.resolve.pypi import read_pylock, resolve_pypi
+from pipeline.resolve.pypi import Resolved, read_pylock, resolve_pypi
 
 HERE = Location("pack.yaml", 3, 5)
 FILES = ("https://files.example/", "https://files.pythonhosted.org/")
@@ -46,7 +46,7 @@ def pylock(*packages: tuple[str, str, Sequence[str]]) -> str:
 )
 def test_the_wheel_that_pip_would_take_is_taken(names: list[str], expected: int) -> None:
     """The most particular one that fits interpreter, C library and machine."""
-    (pin,) = read_pylock(pylock(("a", "1", [wheel(name) for name in names])), "3.13", "linux/amd64", FILES, HERE)
+    ((pin, _),) = read_pylock(pylock(("a", "1", [wheel(name) for name in names])), "3.13", "linux/amd64", FILES, HERE)
 
     assert pin.path == f"packages/{names[expected]}"
     assert (pin.package, pin.version, pin.sha256) == ("a", "1", f"sha256:{SHA}")
@@ -75,7 +75,7 @@ def test_files_may_lie_where_the_mirror_has_them() -> None:
     text = pylock(("a", "1", [wheel("a-1-py3-none-any.whl", "https://files.example/x/")]))
     elsewhere = text.replace("https://files.example/", "https://evil.example/")
 
-    assert read_pylock(text, "3.13", "linux/amd64", FILES, HERE)[0].path == "x/a-1-py3-none-any.whl"
+    assert read_pylock(text, "3.13", "linux/amd64", FILES, HERE)[0][0].path == "x/a-1-py3-none-any.whl"
     with pytest.raises(ResolveError, match="does not lie below"):
         read_pylock(elsewhere, "3.13", "linux/amd64", FILES, HERE)
 
@@ -92,10 +92,10 @@ def resolved(
 
     package = PypiPackage.model_validate({"pypi": "a", "python": "3.13", "binaries": {"a": "bin/a"}, **wanted})
 
-    async def ask() -> PypiPin:
+    async def ask() -> Resolved:
         return await resolve_pypi(package, ["linux/amd64", "linux/arm64"], compile_, FILES, HERE, before=before)
 
-    return anyio.run(ask), asked
+    return anyio.run(ask).pin, asked
 
 
 def test_platforms_share_the_wheels_that_are_for_all() -> None:

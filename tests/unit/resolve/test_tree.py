@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -14,8 +16,9 @@ from pipeline.graph import Network, State, layout
 from pipeline.graph.ops import Run
 from pipeline.models.packages import NpmArchive
 from pipeline.platform import AMD64, Platform
+from pipeline.resolve.cooldown import Caution
 from pipeline.resolve.npm import Candidate
-from pipeline.resolve.tree import Branch, read_tree, resolve_tree
+from pipeline.resolve.tree import Branch, TooYoungError, read_tree, resolve_tree
 
 HERE = Location("definitions/agents/x.yaml", 9, 7)
 REGISTRY = "https://npm.example/"
@@ -27,6 +30,31 @@ def entry(package: str, version: str = "1.0.0", **more: Any) -> dict[str, Any]:
     name = package.rpartition("/")[2]
     resolved = f"{REGISTRY}{package}/-/{name}-{version}.tgz"
     return {"version": version, "resolved": resolved, "integrity": "sha512-AA==", **more}
+
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+DAY_OLD = Caution(NOW)
+TREE = NpmArchive.model_validate({"npm": "a", "tree": True, "binaries": {"a": "a.js"}})
+
+
+def resolve(
+    answer: Mapping[str, Any] | BuildError, caution: Caution = DAY_OLD, registry: Mapping[str, Any] | None = None
+) -> tuple[tuple[Branch, ...], State]:
+    """Resolve a 1.0.0 where npm answers with these packages, or fails; `registry` is what else it has."""
+    asked: list[State] = []
+
+    async def solve(state: State, _platform: Platform) -> Mapping[str, bytes]:
+        asked.append(state)
+        if isinstance(answer, BuildError):
+            raise answer
+        return {"package-lock.json": json.dumps({"packages": answer}).encode()}
+
+    async def fetch(path: str) -> Any:
+        return (registry or {}).get(path)
+
+    tools = layout(digest_bytes(b"tools"))
+    branches = anyio.run(resolve_tree, TREE, "1.0.0", tools, REGISTRY, BOTH, AMD64, solve, HERE, caution, fetch)
+    return branches, asked[0]
 
 
 def read(packages: Mapping[str, Any], *, skip: tuple[str, ...] = ()) -> tuple[Branch, ...]:
@@ -117,31 +145,73 @@ def test_what_cannot_be_pinned_is_an_error(changes: Mapping[str, str], words: st
 
 def test_npm_is_asked_once_and_runs_nothing_it_fetched() -> None:
     """In a step with network, whose only result is the lock."""
-    asked: list[State] = []
+    branches, state = resolve({})
 
-    async def solve(state: State, _platform: Platform) -> Mapping[str, bytes]:
-        asked.append(state)
-        return {"package-lock.json": b'{"packages": {}}'}
-
-    wanted = NpmArchive.model_validate({"npm": "a", "tree": True, "binaries": {"a": "a.js"}})
-    tools = layout(digest_bytes(b"tools"))
-    assert anyio.run(resolve_tree, wanted, "1.0.0", tools, REGISTRY, BOTH, AMD64, solve, HERE) == ()
-
-    (state,) = asked
+    assert branches == ()
     assert isinstance(state.op, Run)
     assert state.op.network is Network.HOST
     assert "--package-lock-only --ignore-scripts" in state.op.args[2]
-    assert state.op.args[4:] == ('{"name": "tree", "private": true, "dependencies": {"a": "1.0.0"}}', REGISTRY)
+    assert state.op.args[4:6] == ('{"name": "tree", "private": true, "dependencies": {"a": "1.0.0"}}', REGISTRY)
+
+
+@pytest.mark.parametrize(
+    ("caution", "before"),
+    [(DAY_OLD, "2026-11-20T12:00:00.000Z"), (Caution(NOW, timedelta()), "")],
+    ids=["a day", "none"],
+)
+def test_dependencies_wait_as_the_release_itself_does(caution: Caution, before: str) -> None:
+    """Nothing younger is taken; and whoever asks later asks again."""
+    _, state = resolve({}, caution)
+
+    assert isinstance(state.op, Run)
+    assert state.op.args[6:] == (before, "2026-11-21T12:00:00.000Z")
+    assert '${3:+--before="$3"}' in state.op.args[2]
 
 
 def test_npm_s_own_words_are_in_the_error() -> None:
     """With the place that asked for the package."""
-
-    async def solve(_state: State, _platform: Platform) -> Mapping[str, bytes]:
-        raise BuildError("exit code 1", step=FailedStep("npm", 1, ("npm error code ERESOLVE", "unrelated")))
-
-    wanted = NpmArchive.model_validate({"npm": "a", "tree": True, "binaries": {"a": "a.js"}})
+    failure = BuildError("exit code 1", step=FailedStep("npm", 1, ("npm error code ERESOLVE", "unrelated")))
     with pytest.raises(ResolveError, match=r"npm cannot resolve a 1\.0\.0: npm error code ERESOLVE$") as caught:
-        anyio.run(resolve_tree, wanted, "1.0.0", layout(digest_bytes(b"tools")), REGISTRY, BOTH, AMD64, solve, HERE)
+        resolve(failure)
 
     assert caught.value.location == HERE
+
+
+LATE = "npm error notarget No matching version found for b@^2.0.0 with a date before 11/20/2026, 12:00:00 PM."
+
+
+def test_a_dependency_that_is_too_young_is_named() -> None:
+    """By npm, and the release waits with it."""
+    failure = BuildError("exit code 1", step=FailedStep("npm", 1, ("npm error code ETARGET", LATE)))
+    with pytest.raises(TooYoungError, match=r"a 1\.0\.0 needs what is too young to be taken: b@\^2\.0\.0$"):
+        resolve(failure)
+
+
+BINARY = {"node_modules/a": entry("a", optionalDependencies={"a-x64": "npm:a@1.0.0-x64", "a-never": "9.9.9"})}
+IN_REGISTRY: dict[str, Any] = {
+    "a": {"versions": {"1.0.0": {}, "1.0.0-x64": {}}},
+    "a-never": {"versions": {"1.0.0": {}}},
+}
+
+
+def test_what_npm_leaves_out_for_its_age_is_missed() -> None:
+    """An optional package that is too young npm drops without a word; codex would have no program."""
+    with pytest.raises(TooYoungError, match=r"needs what is too young to be taken: a-x64$"):
+        resolve(BINARY, registry=IN_REGISTRY)
+
+
+@pytest.mark.parametrize(
+    ("packages", "caution"),
+    [
+        (BINARY, Caution(NOW, timedelta())),
+        ({**BINARY, "node_modules/a/node_modules/a-x64": entry("a", "1.0.0-x64")}, DAY_OLD),
+        ({**BINARY, "node_modules/a-x64": entry("a", "1.0.0-x64")}, DAY_OLD),
+        ({"node_modules/a": {**BINARY["node_modules/a"], "inBundle": True}}, DAY_OLD),
+    ],
+    ids=["no age is asked", "below", "beside", "bundled"],
+)
+def test_what_npm_leaves_out_for_another_reason_is_its_business(packages: Mapping[str, Any], caution: Caution) -> None:
+    """Nothing waits for a package that there never was."""
+    branches, _ = resolve(packages, caution, IN_REGISTRY)
+
+    assert len(branches) == sum(not item.get("inBundle") for item in packages.values())

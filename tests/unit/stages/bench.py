@@ -57,11 +57,17 @@ class Bench(Workbench):
 
     packages: Mapping[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    histories: list[str] = field(default_factory=list)
     registry: Callable[[httpx.Request], httpx.Response] = no_registry
 
     async def fetch_npm(self, path: str) -> Any:
         """Look the package up."""
         self.asked.append(path)
+        return self.packages.get(path)
+
+    async def fetch_npm_history(self, path: str) -> Any:
+        """Look the package up; the table has full documents."""
+        self.histories.append(path)
         return self.packages.get(path)
 
     def http_client(self) -> httpx.AsyncClient:
@@ -119,7 +125,7 @@ def npm_registry() -> dict[str, Any]:
 
 
 def npm_document(name: str, *versions: str) -> dict[str, Any]:
-    """Return what the registry says of a package whose archives hold their own addresses."""
+    """Return what the registry says of a package whose archives hold their own addresses, all of one old age."""
     paths = {version: f"{name}/-/{name.rpartition('/')[2]}-{version}.tgz" for version in versions}
     dist = {
         version: {
@@ -130,24 +136,38 @@ def npm_document(name: str, *versions: str) -> dict[str, Any]:
     }
     return {
         "dist-tags": {"latest": versions[-1]},
+        "time": dict.fromkeys(versions, "2026-01-01T00:00:00.000Z"),
         "versions": {version: {"dist": dist[version]} for version in versions},
     }
 
 
 def archive_answer(request: Request) -> Answer | None:
     """Answer as the step that looks into archives, where this is one."""
-    if request.state.name != "check archives" or not isinstance(request.state.op, Run):
+    if request.state.name not in {"check archives", "list archives"} or not isinstance(request.state.op, Run):
         return None
     lines = []
     (mount,) = request.state.op.mounts
     assert isinstance(mount.source.op, Files)
-    for copy in mount.source.op.actions:
-        assert isinstance(copy, Copy)
+    copies = [copy for copy in mount.source.op.actions if isinstance(copy, Copy)]
+    if request.state.name == "list archives":
+        return Answer(files={copy.path.removeprefix("/in/"): _listing(copy).encode() for copy in copies})
+    for copy in copies:
         assert isinstance(copy.state.op, Http)
         data = copy.state.op.url.removeprefix("https://registry.npmjs.org/").encode()
         sums = hashlib.sha512(data).hexdigest(), hashlib.sha256(data).hexdigest()
         lines.append(f"{copy.path.removeprefix('/in/')} {sums[0]} {sums[1]} {len(data)} package\n")
     return Answer(files={"digests": "".join(lines).encode()})
+
+
+def _listing(copy: Copy) -> str:
+    """Return what tar says of an archive, which holds a program named after itself."""
+    assert isinstance(copy.state.op, Http)
+    file = copy.state.op.url.rpartition("/")[2].removesuffix(".tgz")
+    lines = [
+        f"-rw-r--r-- 0/0 {len(file)} 2026-01-01 00:00 package/package.json",
+        f"-rwxr-xr-x 0/0 7 2026-01-01 00:00 package/bin/{file}",
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def apt_answer(request: Request, versions: Mapping[str, str] | None = None) -> Answer | None:

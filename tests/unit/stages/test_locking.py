@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -13,8 +14,9 @@ from pipeline.digest import digest_bytes
 from pipeline.errors import ErrorGroup, LockError, ResolveError, UsageError
 from pipeline.platform import AMD64, ARM64
 from pipeline.resolve.lock import Locks, render_lock, require
-from pipeline.stages.locking import LockChange, update_locks
+from pipeline.stages.locking import update_locks
 from pipeline.stages.project import Project
+from pipeline.stages.upgrade import LockChange, LockRequest
 from tests.unit.compose.samples import definitions, locks, root_digest
 from tests.unit.stages.bench import (
     Bench,
@@ -35,9 +37,14 @@ INDEX = {
 }
 
 
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
 def updated(item: Project, desk: Bench, *upgrade: str) -> tuple[LockChange, ...]:
-    """Bring the lock of a project up to date."""
-    return anyio.run(update_locks, item, upgrade, desk)
+    """Bring the lock of a project up to date, or raise what failed."""
+    result = anyio.run(update_locks, item, LockRequest(NOW, upgrade), desk)
+    result.raise_for_errors()
+    return result.changes
 
 
 def without(pins: Locks, *names: str) -> Locks:
