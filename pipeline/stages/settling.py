@@ -20,7 +20,7 @@ from pipeline.resolve.tree import Branch, TooYoungError
 from pipeline.stages.upgrade import taken, version_in
 from pipeline.stages.workbench import Workbench
 
-Pin = TypeVar("Pin", bound=PackagePin)
+Pin_co = TypeVar("Pin_co", bound=PackagePin, covariant=True)
 
 ResolveTree = Callable[[str, Caution], Awaitable[tuple[Branch, ...]]]
 """Resolve the tree of a package at a version."""
@@ -44,16 +44,16 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Place(Generic[Pin]):
+class Place(Generic[Pin_co]):
     """What of a component is settled: its name, where the package is written, its pin, and if that answers it still."""
 
     component: str
     location: Location
-    pin: Pin | None
+    pin: Pin_co | None
     current: bool
 
     @property
-    def keepable(self) -> Pin | None:
+    def keepable(self) -> Pin_co | None:
         """The pin, where it may stay as it is."""
         return self.pin if self.current else None
 
