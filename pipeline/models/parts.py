@@ -39,12 +39,14 @@ class Metadata(Model):
 
 
 class ExpectedFile(Model):
-    """A file the agent is to write."""
+    """A file the agent is to write, or to change."""
 
     path: FilePath
     """Where, below the workspace."""
     content: Annotated[Text, Field(min_length=1)]
     """What it must hold; one newline at the end is left out of account."""
+    before: Text = ""
+    """What it holds before, where it is there already and the agent is to change it."""
 
 
 class SmokeTest(Model):

@@ -6,7 +6,7 @@ Rules kept here:
   image needs none;
 - the sandbox has no way out, which the step itself makes sure of;
 - the agent passes where it ends well, says the last words the mock gave it for the tool's result, and the file is there
-  with the asked content, owned by the image's user.
+  with the asked content, owned by the image's user; one that was there before has been changed.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ _TOOLS = "/run/agc-mock"
 _PROGRAM = "/run/agc-mock-program"
 _SOURCES = Path(__file__).parent / "mock"
 
-# $1 tools, $2 program, $3 the libraries' folder, $4 the loader in it, $5 port, $6 file, $7 content, $8 whether the mock
-# calls tools, $9 number of (path, text) pairs of files that follow; then the command.
+# $1 tools, $2 program, $3 the libraries' folder, $4 the loader in it, $5 port, $6 file, $7 content, $8 what it holds
+# before, $9 whether the mock calls tools, $10 number of (path, text) pairs of files that follow; then the command.
 _WORK = r"""
 set -eu
-tools=$1 program=$2 libraries=$3 loader=$4 port=$5 file=$6 content=$7 calls=$8 files=$9; shift 9
+tools=$1 program=$2 libraries=$3 loader=$4 port=$5 file=$6 content=$7 before=$8 calls=$9; shift 9
+files=$1; shift
 routes=$(sed 1d /proc/net/route; grep -sv ' lo$' /proc/net/ipv6_route || true)
 [ -z "$routes" ] || { echo "work: there is a network: $routes"; exit 1; }
 [ ! -e "$file" ] || { echo "work: $file is there already"; exit 1; }
+[ -z "$before" ] || printf '%s\n' "$before" > "$file"
 while [ "$files" -gt 0 ]; do
   mkdir -p "$(dirname "$1")"; printf %s "$2" > "$1"; shift 2; files=$((files - 1))
 done
@@ -54,7 +56,7 @@ kill "$mock" 2>/dev/null || echo "work: the mock had ended before"
 echo
 cat "$place/log"
 [ "$code" = 0 ] || { echo "work: the agent ended with $code"; exit "$code"; }
-[ -f "$file" ] || { echo "work: $file was not written"; exit 1; }
+[ -f "$file" ] || { echo "work: $file is not there"; exit 1; }
 [ "$(cat "$file")" = "$content" ] || { echo "work: $file holds something else:"; head -c 1000 "$file"; exit 1; }
 [ -O "$file" ] || { echo "work: $file does not belong to $(id -un)"; exit 1; }
 echo "work: the agent wrote $file"
@@ -71,7 +73,7 @@ def work_command(test: SmokeTest, plan: ImagePlan, *, calls_tools: bool = True) 
         *("sh", "-c", _WORK, "work", _TOOLS, _PROGRAM),
         *(f"{_TOOLS}/usr/lib/{platform.machine}-linux-gnu", platform.loader, str(MOCK_PORT)),
         *(f"{plan.base.model.spec.workspace}/{test.expect_file.path}", test.expect_file.content),
-        *("1" if calls_tools else "0", str(len(test.files)), *files),
+        *(test.expect_file.before, "1" if calls_tools else "0", str(len(test.files)), *files),
         *(filled(argument) for argument in test.run),
     )
 

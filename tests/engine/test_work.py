@@ -101,14 +101,14 @@ def again(case: SmokeCase) -> SmokeCase:
     return replace(case, state=replace(case.state, op=op))
 
 
-def test_the_agent_writes_a_file(claude: Image) -> None:
+def test_the_agent_changes_a_file(claude: Image) -> None:
     """It asks twice: once for work, once to tell what came of it."""
     report = claude.smoke(again(claude.work))
     (result,) = report.results
     asked = [line for line in result.output if line.startswith("mock: POST /v1/messages (")]
 
     assert report
-    assert [line.rpartition(": ")[2] for line in asked] == ["call Write", f"{len(LAST_WORDS)} letters"]
+    assert [line.rpartition(": ")[2] for line in asked] == ["call Bash", f"{len(LAST_WORDS)} letters"]
     assert result.output[-1] == "work: the agent wrote /workspace/greeting.txt"
 
 
@@ -125,10 +125,10 @@ def test_an_agent_that_does_nothing_fails(claude: Image) -> None:
     idle = with_command(claude.work, *work_command(test, claude.composition.plan, calls_tools=False))
     report = claude.smoke(idle)
 
-    with pytest.raises(SmokeError, match="1 of 1 smoke tests failed: agents/claude: claude-writes-a-file") as caught:
+    with pytest.raises(SmokeError, match="1 of 1 smoke tests failed: agents/claude: claude-changes-a-file") as caught:
         report.raise_for_failures()
     assert caught.value.exit_code is ExitCode.SMOKE
-    assert any("work: /workspace/greeting.txt was not written" in line for line in report.results[0].output)
+    assert any("work: /workspace/greeting.txt holds something else" in line for line in report.results[0].output)
     assert any(line.startswith("mock: POST /v1/messages (anthropic) offered") for line in report.results[0].output)
 
 

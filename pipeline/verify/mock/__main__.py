@@ -20,7 +20,8 @@ def main(port: str, ready: str, path: str, content: str, calls: str) -> None:
     # Bound here: from now on connections wait instead of being refused.
     listener = socket.create_server(("127.0.0.1", int(port)), backlog=128)
     Path(ready).touch()
-    config = uvicorn.Config(Mock(Task(path, content, calls != "0")), log_level="warning", lifespan="off")
+    task = Task(path, content, calls_tools=calls != "0", exists=Path(path).exists())
+    config = uvicorn.Config(Mock(task), log_level="warning", lifespan="off")
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -20,11 +20,15 @@ _FILLERS: Mapping[str, Any] = {"boolean": False, "integer": 1, "number": 1, "arr
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the agent is to write, and where; `content` has no newline at its end."""
+    """What the agent is to write, and where; `content` has no newline at its end.
+
+    A file that `exists` is changed by a command where the agent offers one: editors want to have read it first.
+    """
 
     path: str
     content: str
     calls_tools: bool = True
+    exists: bool = False
 
     @property
     def command(self) -> str:
@@ -70,10 +74,11 @@ def answer(turn: Turn, task: Task) -> Call | str:
 
 def choose(tools: Sequence[Tool], task: Task) -> Call | None:
     """Return the call of the best tool that can write the file."""
-    for names, values in (
+    ways = (
         (_WRITERS, ((_PATHS, task.path), (_CONTENTS, f"{task.content}\n"))),
         (_RUNNERS, ((_COMMANDS, task.command),)),
-    ):
+    )
+    for names, values in reversed(ways) if task.exists else ways:
         for tool in _by_preference(tools, names):
             arguments = _arguments(tool.schema, values)
             if arguments is not None:

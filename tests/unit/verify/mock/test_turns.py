@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,6 +38,16 @@ def test_a_tool_that_writes_files_is_called_by_its_own_names(agent: str) -> None
     call = choose((Tool("bash", SHELL), offered), TASK)
 
     assert call == Call(offered.name, {path: TASK.path, content: "Hello $USER\n"})
+
+
+def test_a_file_that_is_there_is_changed_by_a_shell() -> None:
+    """Editors want to have read it; where there is no shell, they have to do."""
+    there = replace(TASK, exists=True)
+    writer = tool("write", path=TEXT, content=TEXT)
+    changed, written = choose((writer, Tool("bash", SHELL)), there), choose((writer,), there)
+
+    assert changed and changed.tool == "bash"  # noqa: PT018  # one fact
+    assert written and written.tool == "write"  # noqa: PT018  # one fact
 
 
 def test_else_a_shell_is_called() -> None:
