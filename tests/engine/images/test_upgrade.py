@@ -11,17 +11,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.digest import digest_bytes
+from pipeline.errors import ExitCode
 from pipeline.resolve.pins import NpmPin, PackagesLock
 from pipeline.settings import NPM_REGISTRY
 from tests.engine.small import read_lock, write_lock
-from tests.engine.support import Agc, serving, write_files
+from tests.engine.support import Agc, shelf, write_files
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -74,28 +74,8 @@ class Npm:
     @contextmanager
     def run(self) -> Iterator[Npm]:
         """Serve until the end of the block."""
-        npm = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                body = npm.answer(self.path.removeprefix("/"))
-                self.send_response(404 if body is None else 200)
-                self.send_header("Content-Length", str(len(body or b"")))
-                self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(body or b"")
-
-            do_HEAD = do_GET  # noqa: N815  # the name http.server looks for
-
-            def log_message(self, *_arguments: object) -> None:
-                """Say nothing."""
-
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            self.address = f"http://127.0.0.1:{server.server_port}/"
-            with serving(server):
-                yield self
+        with shelf(self.answer) as self.address:
+            yield self
 
 
 @pytest.fixture
@@ -176,7 +156,7 @@ def test_a_release_of_somebody_else_with_a_script_is_refused_until_accepted(
     (command,) = [line.split("agc ")[1] for line in refused.stdout.splitlines() if "--accept" in line]
     accepted = mirrored(*command.split(), "--json", project=project)
 
-    assert (refused.code, unchanged) == (11, before)
+    assert (refused.code, unchanged) == (ExitCode.REFUSED, before)
     assert "after       postinstall: node spy.js" in refused.stdout
     assert "publishers of greeter" in refused.stdout
     assert command == "lock --upgrade greeter --accept greeter@1.1.0"
