@@ -77,10 +77,12 @@ async def build(
     locked: bool = False,
     compression: Compression = Compression.ZSTD,
     junit: Path | None = None,
+    tested: bool = True,
 ) -> tuple[ImageReport, ...]:
     """Build, test and deliver images side by side; one that fails is not written, and stops no other.
 
-    `junit` is where the results of all smoke tests go, also of those that failed. Raises ErrorGroup with every failure.
+    `junit` is where the results of all smoke tests go, also of those that failed; none is run where the images need
+    not be `tested`. Raises ErrorGroup with every failure.
     """
     started = time.monotonic()
     plans = project.plan(tuple(names), platforms)
@@ -93,7 +95,7 @@ async def build(
 
     async def one(name: str) -> ImageReport:
         own = [plan for plan in plans if plan.name == name]
-        report = await build_image(own, output, compression, bench, tests, locked=locked)
+        report = await build_image(own, output, compression, bench, tests, locked=locked, tested=tested)
         stages = {"plan": planned - started, "engine and root": ready - planned, **report.seconds}
         return replace(report, seconds={**stages, "total": time.monotonic() - started})
 

@@ -12,6 +12,7 @@ from pipeline.cli.options import ImageNames, JunitFile, Locked, PlatformNames, n
 from pipeline.cli.progress import progress
 from pipeline.cli.summary import build_summary
 from pipeline.engine.api import Compression
+from pipeline.errors import UsageError
 from pipeline.stages.outputs import parse_output
 from pipeline.stages.report import ImageReport
 
@@ -29,8 +30,13 @@ def command(
         Compression, typer.Option("--compression", help="How layers are compressed.")
     ] = Compression.ZSTD,
     junit: JunitFile = None,
+    no_smoke: Annotated[
+        bool, typer.Option("--no-smoke", help="Write the images untested; `agc smoke` tests them later.")
+    ] = False,
 ) -> None:
     """Build images, run their smoke tests, and write out those that pass."""
+    if no_smoke and junit:
+        raise UsageError("--junit has nothing to write with --no-smoke", remedy="leave one of them out")
     names = named(images)
     session = session_of(context)
     project = flow.open_project(session.project)
@@ -40,7 +46,15 @@ def command(
     async def work(session: Session) -> tuple[ImageReport, ...]:
         with progress(session.output) as reporter:
             return await flow.build(
-                project, names, wanted, target, reporter, locked=locked, compression=compression, junit=junit
+                project,
+                names,
+                wanted,
+                target,
+                reporter,
+                locked=locked,
+                compression=compression,
+                junit=junit,
+                tested=not no_smoke,
             )
 
     built = run_command(context, work)

@@ -58,17 +58,18 @@ class _FirstSeen:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """An image that passed its smoke tests, and which of its steps were cached."""
+    """An image that passed its smoke tests, where any were run, and which of its steps were cached."""
 
     composition: Composition
     smoke: SmokeReport
     cached: dict[str, bool]
 
 
-async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool) -> Tested:
+async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool, tested: bool = True) -> Tested:
     """Build an image and run its smoke tests; the report may hold failures, any other failure is raised.
 
-    A Debian package that left the archive is resolved again, unless `locked`.
+    A Debian package that left the archive is resolved again, unless `locked`. An image that need not be `tested` is
+    only built, and its report is empty.
     """
     seen = _FirstSeen()
     for _ in range(_REFRESHES + 1):
@@ -76,9 +77,14 @@ async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool) -> Teste
         with bench.reporter.stage(f"{plan.name} on {plan.platform}") as sink:
             seen.sink = sink
             try:
-                report = await run_smoke(
-                    plan.name, smoke_cases(composition), bench.engine, plan.platform, bench.layouts, seen
-                )
+                if tested:
+                    cases = smoke_cases(composition)
+                    report = await run_smoke(plan.name, cases, bench.engine, plan.platform, bench.layouts, seen)
+                else:
+                    await bench.engine.solve(
+                        composition.rootfs, platform=plan.platform, layouts=bench.layouts, on_progress=seen
+                    )
+                    report = SmokeReport(plan.name, plan.platform)
             except BuildError as error:
                 _name_component(error, plan)
                 if locked or not isinstance(error, SourceGoneError) or error.url.startswith(NPM_REGISTRY):
@@ -98,24 +104,25 @@ async def build_image(
     tests: list[SmokeReport],
     *,
     locked: bool,
+    tested: bool = True,
 ) -> ImageReport:
     """Build, test and deliver one image on all platforms of `plans`; raises and writes nothing where one fails.
 
-    Every smoke report is added to `tests`, that of a failure too.
+    Every smoke report is added to `tests`, that of a failure too; without `tested` no smoke test is run.
     """
     clock = Clock()
     name = plans[0].name
-    tested: list[Tested] = []
+    ready: list[Tested] = []
     for plan in plans:
         with clock.stage("build"):
-            done = await try_image(plan, bench, locked=locked)
+            done = await try_image(plan, bench, locked=locked, tested=tested)
         tests.append(done.smoke)
         done.smoke.raise_for_failures()
-        tested.append(done)
+        ready.append(done)
     target = output.layout(bench.settings.cache)
     manifests: dict[str, Digest] = {}
     with clock.stage("export"), staged(target) as staging:
-        for done in tested:
+        for done in ready:
             composition = done.composition
             export = LayoutExport(staging, _content(composition, compression))
             with bench.reporter.stage("export") as sink:
@@ -133,7 +140,7 @@ async def build_image(
     with clock.stage("deliver"):
         parcels = [
             Parcel(done.composition.plan.platform, done.composition.rootfs, _content(done.composition, compression))
-            for done in tested
+            for done in ready
         ]
         outputs = await deliver(output, name, parcels, read_blob(target, digest), bench)
     platforms = tuple(
@@ -143,7 +150,7 @@ async def build_image(
             done.composition.graph_digest,
             _layers(done, output, manifests[str(done.composition.plan.platform)], bench),
         )
-        for done in tested
+        for done in ready
     )
     agent = plans[0].agent
     secrets = tuple(secret.name for secret in agent[0].model.spec.secrets) if agent else ()
@@ -152,10 +159,11 @@ async def build_image(
         digest,
         combined_digest({platform.platform: platform.graph_digest for platform in platforms}),
         platforms,
-        tuple(done.smoke for done in tested),
+        tuple(done.smoke for done in ready) if tested else (),
         dict(clock.seconds),
         outputs,
         run_command(output, name, digest, secrets),
+        tested,
     )
 
 

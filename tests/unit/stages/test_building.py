@@ -40,12 +40,15 @@ def built(
     *platforms: Platform,
     tests: list[SmokeReport] | None = None,
     compression: Compression = Compression.ZSTD,
+    tested: bool = True,
 ) -> ImageReport:
     """Build node-bun-claude."""
     plans = [plan(platform=platform) for platform in platforms or (AMD64,)]
 
     async def run() -> ImageReport:
-        return await build_image(plans, output, compression, desk, [] if tests is None else tests, locked=True)
+        return await build_image(
+            plans, output, compression, desk, [] if tests is None else tests, locked=True, tested=tested
+        )
 
     return anyio.run(run)
 
@@ -72,6 +75,18 @@ def test_an_image_is_tested_then_exported_then_adopted(tmp_path: Path) -> None:
         {"org.opencontainers.image.ref.name": "node-bun-claude"},
     )
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".out")] == []
+
+
+def test_an_image_that_need_not_be_tested_is_built_and_says_so(tmp_path: Path) -> None:
+    """No test reaches the engine; what is written is the same image."""
+    desk, tests = bench(tmp_path), list[SmokeReport]()
+    report = built(desk, oci(tmp_path / "out"), tests=tests, tested=False)
+    build, export = desk.requests
+
+    assert build.state.digest == export.state.digest == composed().rootfs.digest
+    assert not any(test.results for test in tests)
+    assert report.as_json()["smoke"] == {"passed": 0, "failed": 0, "skipped": True}
+    assert report.digest == built(bench(tmp_path), oci(tmp_path / "again")).digest
 
 
 def test_a_failing_smoke_test_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
