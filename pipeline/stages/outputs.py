@@ -104,7 +104,8 @@ def run_command(output: Output, name: str, digest: str, secrets: tuple[str, ...]
         case OutputKind.PUSH:
             return f"{options} {output.target}/{name}@{digest}"
         case OutputKind.OCI:
-            return f"skopeo copy oci:{output.target}:{name} docker-daemon:{name}:latest && {options} {name}"
+            # Not `skopeo copy oci:… docker-daemon:…`: before 1.14 it cannot read zstd (containers/image#1260).
+            return f"agc build {name} -o docker && {options} {name}"
         case OutputKind.NONE:
             return ""
 
