@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pipeline.compose.image import Composition, combined_digest, compose
 from pipeline.compose.layers import EPOCH
@@ -120,23 +121,8 @@ async def build_image(
         done.smoke.raise_for_failures()
         ready.append(done)
     target = output.layout(bench.settings.cache)
-    manifests: dict[str, Digest] = {}
-    with clock.stage("export"), staged(target) as staging:
-        for done in ready:
-            composition = done.composition
-            export = LayoutExport(staging, _content(composition, compression))
-            with bench.reporter.stage("export") as sink:
-                solved = await bench.engine.solve(
-                    composition.rootfs,
-                    platform=composition.plan.platform,
-                    layouts=bench.layouts,
-                    exports=(export,),
-                    on_progress=sink,
-                )
-            if solved.digest is None:
-                raise BuildError(f"the engine named no digest for {name}")
-            manifests[str(composition.plan.platform)] = solved.digest
-        digest = adopt(staging, target, name, manifests)
+    with clock.stage("export"):
+        digest, manifests = await _export(name, ready, target, compression, bench)
     with clock.stage("deliver"):
         parcels = [
             Parcel(done.composition.plan.platform, done.composition.rootfs, _content(done.composition, compression))
@@ -165,6 +151,32 @@ async def build_image(
         run_command(output, name, digest, secrets),
         tested,
     )
+
+
+async def _export(
+    name: str, ready: Sequence[Tested], target: Path, compression: Compression, bench: Workbench
+) -> tuple[Digest, Mapping[str, Digest]]:
+    """Write an image into the layout `target`; return the digest of its name there, and that of each platform.
+
+    One image at a time: side by side, each would be sent the layers it shares with the others.
+    """
+    manifests: dict[str, Digest] = {}
+    async with bench.exporting:
+        with staged(target) as staging:
+            for done in ready:
+                export = LayoutExport(staging, _content(done.composition, compression))
+                with bench.reporter.stage("export") as sink:
+                    solved = await bench.engine.solve(
+                        done.composition.rootfs,
+                        platform=done.composition.plan.platform,
+                        layouts=bench.layouts,
+                        exports=(export,),
+                        on_progress=sink,
+                    )
+                if solved.digest is None:
+                    raise BuildError(f"the engine named no digest for {name}")
+                manifests[str(done.composition.plan.platform)] = solved.digest
+            return adopt(staging, target, name, manifests), manifests
 
 
 def _name_component(error: BuildError, plan: ImagePlan) -> None:

@@ -41,7 +41,8 @@ class Reporter(Protocol):
 class Workbench:
     """An engine and where things lie.
 
-    `layouts` grows as roots are found or made (digest to OCI layout folder), `made` as they are made.
+    `layouts` grows as roots are found or made (digest to OCI layout folder), `made` as they are made. `exporting` is
+    held while an image is written into a layout.
     """
 
     settings: Settings
@@ -49,6 +50,7 @@ class Workbench:
     reporter: Reporter
     layouts: dict[Digest, Path] = field(default_factory=dict)
     made: set[Digest] = field(default_factory=set)
+    exporting: anyio.Lock = field(default_factory=anyio.Lock)
 
     @property
     def roots(self) -> Path:

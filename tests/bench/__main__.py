@@ -78,7 +78,7 @@ def _samples(comparison: Comparison, scenario: Scenario) -> Iterator[Sample]:
 
 
 def _versions(machine: Machine) -> list[str]:
-    """Return as many of the agent's newest versions as bumps need, oldest first."""
+    """Return the agent's newest versions, oldest first: one to begin with and one for each bump."""
     address = f"{machine.mirror.address}/{_PACKAGE}"
     document = httpx.get(address, headers={"Accept": "application/vnd.npm.install-v1+json"}, timeout=60).json()
     latest = document["dist-tags"]["latest"]

@@ -31,6 +31,7 @@ storage:
 http:
   addr: 127.0.0.1:{port}
 """
+_LEAST_FREE = 35 * 10**9
 _OURS = ("AGC_", "BUILDKIT_HOST", "DOCKER_HOST", "NO_COLOR", "PYTHONDONTWRITEBYTECODE")
 
 
@@ -106,10 +107,14 @@ class Machine:
             raise subprocess.CalledProcessError(done.returncode, ["agc", *arguments], stderr=log.read_text()[-2000:])
         return done.stdout.decode()
 
+    def prune(self, option: str) -> None:
+        """Drop from the daemon's cache what `option` says."""
+        command = [str(self.buildctl), f"--addr={self.address}", "prune", option]
+        subprocess.run(command, check=True, capture_output=True)
+
     def forget(self, side: str) -> None:
         """Make it cold: nothing in the daemon, in the registry of `side`, or among our exported layouts."""
-        command = [str(self.buildctl), f"--addr={self.address}", "prune", "--all"]
-        subprocess.run(command, check=True, capture_output=True)
+        self.prune("--all")
         self.registries[side].clear()
         shutil.rmtree(self.cache / "images", ignore_errors=True)
 
@@ -123,6 +128,9 @@ def new_machine(kept: Path, sides: tuple[str, ...]) -> Iterator[Machine]:
     if shutil.which("docker-registry") is None:
         raise EngineError("docker-registry is not installed", remedy="ci/setup --test")
     outside = load_settings(CHECKOUT, os.environ)
+    if (free := shutil.disk_usage(tempfile.gettempdir()).free) < _LEAST_FREE:
+        text = f"{tempfile.gettempdir()} has {free / 1e9:.0f} GB free, and {_LEAST_FREE / 1e9:.0f} are needed"
+        raise EngineError(text, remedy="set TMPDIR to a folder with more space")
     programs = anyio.run(obtain_programs, outside, print)
     routes = {
         "/": outside.mirrored(NPM_REGISTRY),

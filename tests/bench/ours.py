@@ -46,7 +46,7 @@ class Ours:
         return self.machine.folder / "project"
 
     def prepare(self, versions: Sequence[str], log: Path) -> Inputs:
-        """Write the project and lock it, once for each of `versions` of the agent; return what is current."""
+        """Write the project and lock it, once for each of `versions` of the agent; return what to begin with."""
         shutil.copytree(_SHIPPED, self.folder)
         self._write("roots", ROOT, {r"platforms: .*": f"platforms: [{host_platform()}]"})
         everything = [ROOT, *BASES]
@@ -57,7 +57,7 @@ class Ours:
             self._locks[version] = self._lock_file.read_text()
             everything = []
         locks = self.project().locks
-        return Inputs(locks.roots[ROOT].bootstrap[str(host_platform())].digest, versions[-1])
+        return Inputs(locks.roots[ROOT].bootstrap[str(host_platform())].digest, versions[0])
 
     def project(self) -> Project:
         """Return the project as it is now."""

@@ -15,7 +15,6 @@ from pathlib import Path
 from pipeline.digest import Digest, hex_of
 from pipeline.engine.layout import blob_path, read_manifest, write_single_layer_image
 from pipeline.platform import host_platform
-from tests.bench.theirs import Dockerfiles
 from tests.bench.machine import Machine
 from tests.bench.measure import (
     BUMP,
@@ -29,6 +28,7 @@ from tests.bench.measure import (
 )
 from tests.bench.ours import Ours
 from tests.bench.sides import BASES, Inputs, Side, matrix, pulled
+from tests.bench.theirs import Dockerfiles
 
 STEPS_KEPT = 12
 SMOKE = Scenario("cold-matrix-tested", "whole matrix, cold, ours with all smoke tests", 1)
@@ -36,7 +36,7 @@ SMOKE = Scenario("cold-matrix-tested", "whole matrix, cold, ours with all smoke 
 
 @dataclass
 class Comparison:
-    """Both sides on one machine; `versions` are those of the bumped agent, oldest first, the last one current."""
+    """Both sides on one machine; `versions` are those of the bumped agent, oldest first. All begins with the oldest."""
 
     machine: Machine
     versions: Sequence[str]
@@ -70,10 +70,11 @@ class Comparison:
                 yield from self._rounds(scenario, lambda _: self.inputs, prime=True)
             case _ if scenario == BUMP:
                 bumped = [replace(self.inputs, version=version) for version in self.versions]
-                yield from self._rounds(scenario, lambda number: bumped[number + 1], first=bumped[0])
+                yield from self._rounds(scenario, lambda number: bumped[number + 1], prime=True)
             case _ if scenario == UPDATE:
                 roots = [self._updated_root(number) for number in range(scenario.rounds)]
-                yield from self._rounds(scenario, lambda number: replace(self.inputs, root=roots[number]), prime=True)
+                updated = [replace(self.inputs, root=root) for root in roots]
+                yield from self._rounds(scenario, lambda number: updated[number], prime=True, tidy=True)
             case _ if scenario == COLD_BASE:
                 yield from self._rounds(scenario, lambda _: self.inputs, images=BASES[:1], cold=True)
             case _:
@@ -92,25 +93,28 @@ class Comparison:
         inputs: Callable[[int], Inputs],
         *,
         images: Sequence[str] = (),
-        first: Inputs | None = None,
         prime: bool = False,
         cold: bool = False,
+        tidy: bool = False,
     ) -> Iterator[Sample]:
         """Yield the samples of all rounds; who begins changes from round to round.
 
-        A warm scenario begins with everything built, from `first` or what is current.
+        A warm scenario begins with everything built. A `tidy` one gives back the disk that earlier rounds took.
         """
         wanted = tuple(images or matrix())
-        if prime or first:
+        if prime:
             for side in self.sides:
-                side.take(first or self.inputs)
+                side.take(self.inputs)
                 side.build(wanted, self.logs / scenario.name / "before" / side.name)
         for number in range(scenario.rounds):
+            began = time.monotonic()
             for side in self.sides if number % 2 == 0 else reversed(self.sides):
                 side.take(inputs(number))
                 if cold:
                     side.forget()
                 yield self._measured(scenario, side, number, wanted)
+            if tidy:
+                self.machine.prune(f"--keep-duration={time.monotonic() - began:.0f}s")
 
     def _measured(self, scenario: Scenario, side: Side, number: int, images: Sequence[str]) -> Sample:
         blobs, tags = side.registry.blobs(), {}

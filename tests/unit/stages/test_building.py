@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
-from pipeline.engine.api import ArchiveExport, Compression, FilesExport, LayoutExport, RegistryExport, StepStatus
+from pipeline.engine.api import (
+    ArchiveExport,
+    Compression,
+    Engine,
+    Export,
+    FilesExport,
+    LayoutExport,
+    RegistryExport,
+    Solved,
+    StepStatus,
+)
 from pipeline.engine.layout import read_manifest
 from pipeline.engine.record import Answer, Request
 from pipeline.errors import BuildError, FailedStep, SmokeError, SourceGoneError
-from pipeline.graph import walk
+from pipeline.graph import State, walk
 from pipeline.graph.ops import Http
 from pipeline.platform import AMD64, ARM64, Platform
 from pipeline.stages.building import build_image, try_image
@@ -87,6 +101,43 @@ def test_an_image_that_need_not_be_tested_is_built_and_says_so(tmp_path: Path) -
     assert not any(test.results for test in tests)
     assert report.as_json()["smoke"] == {"passed": 0, "failed": 0, "skipped": True}
     assert report.digest == built(bench(tmp_path), oci(tmp_path / "again")).digest
+
+
+@dataclass(slots=True)
+class Slow:
+    """An engine that lets others run before it answers; `found` is how many blobs each export began with."""
+
+    engine: Engine
+    found: list[int] = field(default_factory=list)
+
+    async def solve(self, state: State, *, exports: Iterable[Export] = (), **others: Any) -> Solved:
+        """Answer late."""
+        for export in exports:
+            if isinstance(export, LayoutExport):
+                self.found.append(len(list((export.directory / "blobs" / "sha256").iterdir())))
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        return await self.engine.solve(state, exports=exports, **others)
+
+
+def test_images_side_by_side_are_not_sent_the_layers_they_share(tmp_path: Path) -> None:
+    """The second export begins with what the first one wrote."""
+    desk = bench(tmp_path)
+    slow = Slow(desk.engine)
+    desk = replace(desk, engine=slow)
+
+    async def both() -> None:
+        async with anyio.create_task_group() as tasks:
+            for name in ("node-bun-claude", "node-bun"):
+                own = [replace(plan(), name=name)]
+                tasks.start_soon(
+                    partial(build_image, own, oci(tmp_path / "out"), Compression.ZSTD, desk, [], locked=True)
+                )
+
+    anyio.run(both)
+
+    assert slow.found[0] == 0
+    assert slow.found[1] >= len(composed().layers)
 
 
 def test_a_failing_smoke_test_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
