@@ -7,6 +7,7 @@ PYTHON = python3
 IMAGE = node-bun-claude
 BUILD_FLAGS =
 PYTEST_FLAGS =
+BENCH_FLAGS =
 
 BIN = .venv/bin
 LLB = pipeline/engine/buildkit
@@ -27,6 +28,10 @@ test: setup ## Run all tests; those this machine cannot run are skipped with a r
 
 test-unit: .venv/.project ## Run the tests that need no engine and no network
 	$(BIN)/pytest $(PYTEST_FLAGS) tests/unit
+
+bench: setup ## Compare with Dockerfiles and write docs/benchmarks.md; about half an hour
+	@ci/setup --test
+	$(BIN)/python -m tests.bench $(BENCH_FLAGS)
 
 check: .venv/.project check-style check-types check-imports check-generated ## Check style, types, imports and generated files
 
@@ -78,5 +83,5 @@ clean: ## Remove what the other targets made in this folder
 	$(BIN)/python -m compileall -q pipeline
 	@touch $@
 
-.PHONY: help setup image test test-unit check check-style check-types check-imports check-generated fmt proto lock \
+.PHONY: help setup image test test-unit bench check check-style check-types check-imports check-generated fmt proto lock \
   requirements clean

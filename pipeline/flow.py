@@ -104,11 +104,13 @@ async def build(
     locked: bool = False,
     compression: Compression = Compression.ZSTD,
     junit: Path | None = None,
+    tested: bool = True,
 ) -> tuple[ImageReport, ...]:
     """Build, test and deliver images side by side; one that fails is not written, and stops no other.
 
     What was pushed is put into the project's catalog, image by image. `junit` is where the results of all smoke tests
-    go, also of those that failed. Raises ErrorGroup with every failure.
+    go, also of those that failed; none is run where the images need not be `tested`. Raises ErrorGroup with every
+    failure.
     """
     started = time.monotonic()
     plans = project.plan(tuple(names), platforms)
@@ -126,7 +128,9 @@ async def build(
 
     async def one(name: str) -> ImageReport:
         own = [plan for plan in plans if plan.name == name]
-        report = await build_image(own, output, compression, bench, tests, locked=locked, on_pushed=pushed)
+        report = await build_image(
+            own, output, compression, bench, tests, locked=locked, tested=tested, on_pushed=pushed
+        )
         stages = {"plan": planned - started, "engine and root": ready - planned, **report.seconds}
         return replace(report, seconds={**stages, "total": time.monotonic() - started})
 

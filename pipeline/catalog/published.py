@@ -97,6 +97,12 @@ class _Repository:
         return f"{self.reference.registry}/{self.reference.repository}@{name}"
 
 
+async def tag_digest(reference: Reference, client: httpx.AsyncClient, credentials: Credentials | None) -> Digest | None:
+    """Return the digest of what `reference` names, None where it names nothing; raises ResolveError."""
+    found = await _Repository(reference, client, credentials).document("manifests", reference.tag)
+    return found[0] if found else None
+
+
 async def read_published(
     reference: Reference, platforms: Collection[str], client: httpx.AsyncClient, credentials: Credentials | None
 ) -> ImageRecord | None:

@@ -35,6 +35,9 @@ def command(
         Compression, typer.Option("--compression", help="How layers are compressed.")
     ] = Compression.ZSTD,
     junit: JunitFile = None,
+    no_smoke: Annotated[
+        bool, typer.Option("--no-smoke", help="Write the images untested; `agc smoke` tests them later.")
+    ] = False,
     changed: Annotated[
         bool,
         typer.Option("--changed", help="Only images that are new or differ from what was published; all by default."),
@@ -44,6 +47,8 @@ def command(
     """Build images, run their smoke tests, and write out those that pass."""
     if against is not None and not changed:
         raise UsageError("--against says what --changed compares with", remedy="add --changed")
+    if no_smoke and junit:
+        raise UsageError("--junit has nothing to write with --no-smoke", remedy="leave one of them out")
     names = (images or []) if changed else named(images)
     session = session_of(context)
     project = flow.open_project(session.project)
@@ -60,7 +65,15 @@ def command(
     async def work(session: Session) -> tuple[ImageReport, ...]:
         with progress(session.output) as reporter:
             return await flow.build(
-                project, names, wanted, target, reporter, locked=locked, compression=compression, junit=junit
+                project,
+                names,
+                wanted,
+                target,
+                reporter,
+                locked=locked,
+                compression=compression,
+                junit=junit,
+                tested=not no_smoke,
             )
 
     built = run_command(context, work)

@@ -85,7 +85,8 @@ def prune(
         located = await connect(settings, session.output.note)
         freed = await daemon.prune(located.engine, everything=everything)
         if everything:
-            shutil.rmtree(settings.cache / "images", ignore_errors=True)
+            for kept in ("images", "results"):
+                shutil.rmtree(settings.cache / kept, ignore_errors=True)
         return freed
 
     freed = run_command(context, work)

@@ -21,6 +21,8 @@ def _image(report: ImageReport) -> tuple[Line, ...]:
     if report.smoke:
         passed = sum(one.passed for one in report.smoke)
         tail.append(("smoke", Span(f"{passed} passed", "green")))
+    if not report.tested:
+        tail.append(("smoke", Span("not tested (--no-smoke)", "yellow")))
     if report.seconds:
         tail.append(("time", ", ".join(f"{stage} {seconds(spent)}" for stage, spent in report.seconds.items())))
     tail += [("output", output) for output in report.outputs]

@@ -144,6 +144,27 @@ def staged(layout: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def holds(layout: Path, name: str, digest: Digest) -> bool:
+    """Tell whether `name` means `digest` in `layout`, and every blob of it is there in its full size."""
+    try:
+        named = [entry for entry in _read_index(layout) if entry["annotations"][REF_NAME] == name]
+        return [entry["digest"] for entry in named] == [digest] and _is_whole(layout, _descriptor(named[0]))
+    except (OSError, ValueError, KeyError, TypeError, IntegrityError):
+        return False
+
+
+def _is_whole(layout: Path, descriptor: Descriptor) -> bool:
+    """Tell whether a blob and all it names are there; what is read is checked, what is only named is measured."""
+    if blob_path(layout, descriptor.digest).stat().st_size != descriptor.size:
+        return False
+    if not descriptor.media_type.endswith((".manifest.v1+json", ".index.v1+json")):
+        return True
+    document = json.loads(read_blob(layout, descriptor.digest))
+    config = [document["config"]] if "config" in document else []
+    below = [*document.get("manifests", ()), *config, *document.get("layers", ())]
+    return all(_is_whole(layout, _descriptor(item)) for item in below)
+
+
 def adopt(staging: Path, layout: Path, name: str, manifests: Mapping[str, Digest]) -> Digest:
     """Move the image in `staging` into `layout` under `name` and return the digest that `name` then means.
 

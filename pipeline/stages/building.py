@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pipeline.catalog.record import per_blob
-from pipeline.compose.image import Composition, combined_digest, compose
+from pipeline.compose.image import Composition, combined_digest, compose, compose_all
 from pipeline.compose.layers import EPOCH
 from pipeline.digest import Digest
 from pipeline.engine.api import Compression, ImageContent, LayoutExport, ProgressSink, StepEvent, StepStatus
@@ -17,9 +18,10 @@ from pipeline.engine.layout import adopt, read_blob, read_manifest, staged
 from pipeline.errors import BuildError, SourceGoneError
 from pipeline.resolve.plan import ImagePlan
 from pipeline.settings import NPM_REGISTRY
-from pipeline.stages.outputs import Output, OutputKind, Parcel, deliver, run_command
+from pipeline.stages.outputs import Output, OutputKind, Parcel, deliver, destination, run_command
 from pipeline.stages.recording import Publication, publication
 from pipeline.stages.report import ImageReport, LayerReport, PlatformReport
+from pipeline.stages.results import Result, recall, recipe, remember
 from pipeline.stages.roots import freshen
 from pipeline.stages.workbench import Workbench
 from pipeline.verify.cases import smoke_cases
@@ -60,17 +62,18 @@ class _FirstSeen:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """An image that passed its smoke tests, and which of its steps were cached."""
+    """An image that passed its smoke tests, where any were run, and which of its steps were cached."""
 
     composition: Composition
     smoke: SmokeReport
     cached: dict[str, bool]
 
 
-async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool) -> Tested:
+async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool, tested: bool = True) -> Tested:
     """Build an image and run its smoke tests; the report may hold failures, any other failure is raised.
 
-    A Debian package that left the archive is resolved again, unless `locked`.
+    A Debian package that left the archive is resolved again, unless `locked`. An image that need not be `tested` is
+    only built, and its report is empty.
     """
     seen = _FirstSeen()
     for _ in range(_REFRESHES + 1):
@@ -78,9 +81,14 @@ async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool) -> Teste
         with bench.reporter.stage(f"{plan.name} on {plan.platform}") as sink:
             seen.sink = sink
             try:
-                report = await run_smoke(
-                    plan.name, smoke_cases(composition), bench.engine, plan.platform, bench.layouts, seen
-                )
+                if tested:
+                    cases = smoke_cases(composition)
+                    report = await run_smoke(plan.name, cases, bench.engine, plan.platform, bench.layouts, seen)
+                else:
+                    await bench.engine.solve(
+                        composition.rootfs, platform=plan.platform, layouts=bench.layouts, on_progress=seen
+                    )
+                    report = SmokeReport(plan.name, plan.platform)
             except BuildError as error:
                 _name_component(error, plan)
                 if locked or not isinstance(error, SourceGoneError) or error.url.startswith(NPM_REGISTRY):
@@ -100,46 +108,41 @@ async def build_image(
     tests: list[SmokeReport],
     *,
     locked: bool,
+    tested: bool = True,
     on_pushed: Callable[[Publication], None] | None = None,
 ) -> ImageReport:
     """Build, test and deliver one image on all platforms of `plans`; raises and writes nothing where one fails.
 
-    Every smoke report is added to `tests`, that of a failure too. `on_pushed` hears of an image once all of it is
-    in its registry.
+    Every smoke report is added to `tests`, that of a failure too; without `tested` no smoke test is run. `on_pushed`
+    hears of an image once all of it is in its registry.
     """
     clock = Clock()
     name = plans[0].name
-    tested: list[Tested] = []
-    for plan in plans:
-        with clock.stage("build"):
-            done = await try_image(plan, bench, locked=locked)
-        tests.append(done.smoke)
-        done.smoke.raise_for_failures()
-        tested.append(done)
+    wanted = recipe(compose_all(plans), compression, tested=tested)
     target = output.layout(bench.settings.cache)
-    manifests: dict[str, Digest] = {}
-    with clock.stage("export"), staged(target) as staging:
-        for done in tested:
-            composition = done.composition
-            export = LayoutExport(staging, _content(composition, compression))
-            with bench.reporter.stage("export") as sink:
-                solved = await bench.engine.solve(
-                    composition.rootfs,
-                    platform=composition.plan.platform,
-                    layouts=bench.layouts,
-                    exports=(export,),
-                    on_progress=sink,
-                )
-            if solved.digest is None:
-                raise BuildError(f"the engine named no digest for {name}")
-            manifests[str(composition.plan.platform)] = solved.digest
-        digest = adopt(staging, target, name, manifests)
-    with clock.stage("deliver"):
-        parcels = [
-            Parcel(done.composition.plan.platform, done.composition.rootfs, _content(done.composition, compression))
-            for done in tested
-        ]
-        outputs = await deliver(output, name, parcels, read_blob(target, digest), bench)
+    with clock.stage("look"):
+        result = await recall(wanted, output, bench)
+    if result:
+        ready = [Tested(*pair, {}) for pair in zip(wanted.compositions, wanted.reports, strict=True)]
+        tests.extend(done.smoke for done in ready)
+    else:
+        ready = []
+        for plan in plans:
+            with clock.stage("build"):
+                done = await try_image(plan, bench, locked=locked, tested=tested)
+            tests.append(done.smoke)
+            done.smoke.raise_for_failures()
+            ready.append(done)
+        with clock.stage("export"):
+            result = await _export(name, ready, target, compression, bench)
+        with clock.stage("deliver"):
+            parcels = [
+                Parcel(done.composition.plan.platform, done.composition.rootfs, _content(done.composition, compression))
+                for done in ready
+            ]
+            await deliver(output, name, parcels, read_blob(target, result.digest), bench)
+        remember(recipe([done.composition for done in ready], compression, tested=tested), result, bench.settings)
+    digest, manifests = result.digest, result.manifests
     platforms = tuple(
         PlatformReport(
             str(done.composition.plan.platform),
@@ -147,10 +150,10 @@ async def build_image(
             done.composition.graph_digest,
             _layers(done, output, manifests[str(done.composition.plan.platform)], bench),
         )
-        for done in tested
+        for done in ready
     )
     if on_pushed and output.kind is OutputKind.PUSH:
-        composed = [done.composition for done in tested]
+        composed = [done.composition for done in ready]
         on_pushed(publication(f"{output.target}/{name}", digest, composed, manifests, target))
     secrets = dict.fromkeys(secret.name for program, _ in plans[0].programs for secret in program.model.spec.secrets)
     return ImageReport(
@@ -158,11 +161,38 @@ async def build_image(
         digest,
         combined_digest({platform.platform: platform.graph_digest for platform in platforms}),
         platforms,
-        tuple(done.smoke for done in tested),
+        tuple(done.smoke for done in ready) if tested else (),
         dict(clock.seconds),
-        outputs,
+        destination(output, name),
         run_command(output, name, digest, tuple(secrets)),
+        tested,
     )
+
+
+async def _export(
+    name: str, ready: Sequence[Tested], target: Path, compression: Compression, bench: Workbench
+) -> Result:
+    """Write an image into the layout `target`, and return what it came to.
+
+    One image at a time: side by side, each would be sent the layers it shares with the others.
+    """
+    manifests: dict[str, Digest] = {}
+    async with bench.exporting:
+        with staged(target) as staging:
+            for done in ready:
+                export = LayoutExport(staging, _content(done.composition, compression))
+                with bench.reporter.stage("export") as sink:
+                    solved = await bench.engine.solve(
+                        done.composition.rootfs,
+                        platform=done.composition.plan.platform,
+                        layouts=bench.layouts,
+                        exports=(export,),
+                        on_progress=sink,
+                    )
+                if solved.digest is None:
+                    raise BuildError(f"the engine named no digest for {name}")
+                manifests[str(done.composition.plan.platform)] = solved.digest
+            return Result(adopt(staging, target, name, manifests), manifests)
 
 
 def _name_component(error: BuildError, plan: ImagePlan) -> None:

@@ -75,21 +75,29 @@ class Parcel:
     content: ImageContent
 
 
-async def deliver(
-    output: Output, name: str, parcels: Sequence[Parcel], index: bytes, bench: Workbench
-) -> tuple[str, ...]:
-    """Carry an image that lies in the layout on to where it is wanted, and say where that is, line by line.
+async def deliver(output: Output, name: str, parcels: Sequence[Parcel], index: bytes, bench: Workbench) -> None:
+    """Carry an image that lies in the layout on to where it is wanted.
 
     `index` is what its name means in the layout: the index of its platforms where it has several.
     """
     match output.kind:
+        case OutputKind.DOCKER:
+            await _load(name, parcels[0], bench)
+        case OutputKind.PUSH:
+            await _push(f"{output.target}/{name}", parcels, index, bench)
+        case OutputKind.OCI | OutputKind.NONE:
+            pass
+
+
+def destination(output: Output, name: str) -> tuple[str, ...]:
+    """Return where an image went, line by line."""
+    match output.kind:
         case OutputKind.OCI:
             return (f"OCI layout {output.target}, as {name}",)
         case OutputKind.DOCKER:
-            await _load(name, parcels[0], bench)
             return (f"docker image {name}:latest",)
         case OutputKind.PUSH:
-            return (await _push(f"{output.target}/{name}", parcels, index, bench),)
+            return (f"{output.target}/{name}:latest",)
         case OutputKind.NONE:
             return ()
 
@@ -104,12 +112,13 @@ def run_command(output: Output, name: str, digest: str, secrets: tuple[str, ...]
         case OutputKind.PUSH:
             return f"{options} {output.target}/{name}@{digest}"
         case OutputKind.OCI:
-            return f"skopeo copy oci:{output.target}:{name} docker-daemon:{name}:latest && {options} {name}"
+            # Not `skopeo copy oci:… docker-daemon:…`: before 1.14 it cannot read zstd (containers/image#1260).
+            return f"agc build {name} -o docker && {options} {name}"
         case OutputKind.NONE:
             return ""
 
 
-async def _push(repository: str, parcels: Sequence[Parcel], index: bytes, bench: Workbench) -> str:
+async def _push(repository: str, parcels: Sequence[Parcel], index: bytes, bench: Workbench) -> None:
     """Push an image as `latest`: one platform at once, several by digest first and then the index that names them."""
     reference = parse_reference(f"{repository}:latest")
     insecure = reference.base_url.startswith("http:")
@@ -123,7 +132,6 @@ async def _push(repository: str, parcels: Sequence[Parcel], index: bytes, bench:
         credentials = await find_credentials(reference.registry, os.environ)
         async with bench.http_client() as client:
             await push_index(reference, index, client, credentials)
-    return f"{repository}:latest"
 
 
 async def _solve(parcel: Parcel, export: Export, bench: Workbench, sink: ProgressSink) -> None:

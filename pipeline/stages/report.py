@@ -107,7 +107,10 @@ class PlatformReport:
 
 @dataclass(frozen=True, slots=True)
 class ImageReport:
-    """A built image; `seconds` is wall time per stage, `outputs` where it went, `command` how to run it."""
+    """A built image; `seconds` is wall time per stage, `outputs` where it went, `command` how to run it.
+
+    It is `tested` unless its smoke tests were left out on purpose.
+    """
 
     name: str
     digest: Digest
@@ -117,6 +120,7 @@ class ImageReport:
     seconds: Mapping[str, float] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     command: str = ""
+    tested: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Return the object of the CLI contract, with what people need beside it."""
@@ -144,6 +148,7 @@ class ImageReport:
             "smoke": {
                 "passed": sum(report.passed for report in self.smoke),
                 "failed": sum(len(report.failures) for report in self.smoke),
+                **({} if self.tested else {"skipped": True}),
             },
             "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},
             "outputs": list(self.outputs),

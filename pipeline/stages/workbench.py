@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +23,8 @@ from pipeline.platform import Platform
 from pipeline.settings import NPM_REGISTRY, PYPI_INDEX, Settings
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 _NPM_ACCEPT = "application/vnd.npm.install-v1+json"
@@ -44,7 +47,8 @@ class Reporter(Protocol):
 class Workbench:
     """An engine and where things lie.
 
-    `layouts` grows as roots are found or made (digest to OCI layout folder), `made` as they are made.
+    `layouts` grows as roots are found or made (digest to OCI layout folder), `made` as they are made. `exporting` is
+    held while an image is written into a layout.
     """
 
     settings: Settings
@@ -52,6 +56,7 @@ class Workbench:
     reporter: Reporter
     layouts: dict[Digest, Path] = field(default_factory=dict)
     made: set[Digest] = field(default_factory=set)
+    exporting: anyio.Lock = field(default_factory=anyio.Lock)
 
     @property
     def roots(self) -> Path:
@@ -128,12 +133,9 @@ class Workbench:
 
 def http_client(settings: Settings) -> httpx.AsyncClient:
     """Return a client that uses this machine's proxies and CA bundle, and nothing from the environment beside."""
-    # Imported late: a build that finds everything locked never needs the network.
-    import ssl
+    import httpx  # slow to import, and a build that finds everything locked never needs the network
 
-    import httpx
-
-    context = ssl.create_default_context(cafile=str(settings.ca_bundle) if settings.ca_bundle else None)
+    context = _tls(settings.ca_bundle)
     mounts = {
         f"{scheme}://": httpx.AsyncHTTPTransport(proxy=address, verify=context)
         for scheme, address in (("http", settings.proxy.http), ("https", settings.proxy.https))
@@ -142,6 +144,14 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         verify=context, mounts=mounts, trust_env=False, follow_redirects=True, timeout=httpx.Timeout(30)
     )
+
+
+@cache
+def _tls(bundle: Path | None) -> ssl.SSLContext:
+    # Reading a bundle of certificates takes longer than most questions that are asked with it.
+    import ssl
+
+    return ssl.create_default_context(cafile=str(bundle) if bundle else None)
 
 
 def _read(folder: Path) -> Mapping[str, bytes]:

@@ -34,7 +34,8 @@ from pipeline.errors import EngineError, UsageError
 from pipeline.graph import State
 from pipeline.platform import Platform
 
-_LEVELS = {Compression.ZSTD: 3, Compression.GZIP: 6}
+LEVELS = {Compression.ZSTD: 3, Compression.GZIP: 6}
+"""The one level of each compression; another would give other bytes."""
 _LONGEST_SECRET = 64 * 1024
 _SHORTEST_MASKED = 4
 
@@ -125,8 +126,8 @@ def _image_attributes(content: ImageContent, *, oci: bool = True) -> Iterable[st
     yield f"containerimage.config={content.config.decode()}"
     yield f"compression={content.compression}"
     yield "force-compression=true"
-    if content.compression in _LEVELS:
-        yield f"compression-level={_LEVELS[content.compression]}"
+    if content.compression in LEVELS:
+        yield f"compression-level={LEVELS[content.compression]}"
 
 
 def _csv(*fields: str) -> str:

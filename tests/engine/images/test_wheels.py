@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,7 +92,8 @@ def index() -> Iterator[Index]:
     made = Index()
     made.publish("loudly", "3.0", {"loudly.py": "def say(text):\n    print(text.upper())\n"})
     program = "import loudly\n\ndef main():\n    loudly.say('hello from {}')\n"
-    needs = {"Provides_Extra": "loud", "Requires_Dist": 'loudly; extra == "loud"', "entry": "greeter = greeter:main"}
+    needs: dict[str, Any] = {"Provides_Extra": "loud", "Requires_Dist": 'loudly; extra == "loud"'}
+    needs["entry"] = "greeter = greeter:main"
     made.publish("greeter", "1.0", {"greeter.py": program.format("1.0")}, **needs)
     made.publish("greeter", "2.0", {"greeter.py": program.format("2.0")}, hours=3, **needs)
     with shelf(made.answer) as made.address:

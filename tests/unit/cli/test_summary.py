@@ -51,6 +51,14 @@ def test_what_there_is_nothing_to_say_of_is_left_out() -> None:
     assert text_of(build_summary([bare])).split() == ["node-bun-claude", "digest", bare.digest, "graph", GRAPH]
 
 
+def test_an_untested_image_says_so() -> None:
+    """Nobody takes it for one that passed."""
+    shown = text_of(build_summary([replace(BUILT, smoke=(), tested=False)]))
+
+    assert "not tested (--no-smoke)" in shown
+    assert "passed" not in shown
+
+
 def test_images_are_a_blank_line_apart() -> None:
     """Each begins with its name."""
     lines = text_of(build_summary([BUILT, replace(BUILT, name="other")])).splitlines()

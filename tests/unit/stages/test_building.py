@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
-from pipeline.engine.api import ArchiveExport, Compression, FilesExport, LayoutExport, RegistryExport, StepStatus
+from pipeline.engine.api import (
+    ArchiveExport,
+    Compression,
+    Engine,
+    Export,
+    FilesExport,
+    LayoutExport,
+    RegistryExport,
+    Solved,
+    StepStatus,
+)
 from pipeline.engine.layout import read_manifest
 from pipeline.engine.record import Answer, Request
 from pipeline.errors import BuildError, FailedStep, SmokeError, SourceGoneError
-from pipeline.graph import walk
+from pipeline.graph import State, walk
 from pipeline.graph.ops import Http
 from pipeline.platform import AMD64, ARM64, Platform
 from pipeline.stages.building import build_image, try_image
@@ -40,12 +54,15 @@ def built(
     *platforms: Platform,
     tests: list[SmokeReport] | None = None,
     compression: Compression = Compression.ZSTD,
+    tested: bool = True,
 ) -> ImageReport:
     """Build node-bun-claude."""
     plans = [plan(platform=platform) for platform in platforms or (AMD64,)]
 
     async def run() -> ImageReport:
-        return await build_image(plans, output, compression, desk, [] if tests is None else tests, locked=True)
+        return await build_image(
+            plans, output, compression, desk, [] if tests is None else tests, locked=True, tested=tested
+        )
 
     return anyio.run(run)
 
@@ -74,6 +91,55 @@ def test_an_image_is_tested_then_exported_then_adopted(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".out")] == []
 
 
+def test_an_image_that_need_not_be_tested_is_built_and_says_so(tmp_path: Path) -> None:
+    """No test reaches the engine; what is written is the same image."""
+    desk, tests = bench(tmp_path), list[SmokeReport]()
+    report = built(desk, oci(tmp_path / "out"), tests=tests, tested=False)
+    build, export = desk.requests
+
+    assert build.state.digest == export.state.digest == composed().rootfs.digest
+    assert not any(test.results for test in tests)
+    assert report.as_json()["smoke"] == {"passed": 0, "failed": 0, "skipped": True}
+    assert report.digest == built(bench(tmp_path), oci(tmp_path / "again")).digest
+
+
+@dataclass(slots=True)
+class Slow:
+    """An engine that lets others run before it answers; `found` is how many blobs each export began with."""
+
+    engine: Engine
+    found: list[int] = field(default_factory=list)
+
+    async def solve(self, state: State, *, exports: Iterable[Export] = (), **others: Any) -> Solved:
+        """Answer late."""
+        for export in exports:
+            if isinstance(export, LayoutExport):
+                self.found.append(len(list((export.directory / "blobs" / "sha256").iterdir())))
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        return await self.engine.solve(state, exports=exports, **others)
+
+
+def test_images_side_by_side_are_not_sent_the_layers_they_share(tmp_path: Path) -> None:
+    """The second export begins with what the first one wrote."""
+    desk = bench(tmp_path)
+    slow = Slow(desk.engine)
+    desk = replace(desk, engine=slow)
+
+    async def both() -> None:
+        async with anyio.create_task_group() as tasks:
+            for name in ("node-bun-claude", "node-bun"):
+                own = [replace(plan(), name=name)]
+                tasks.start_soon(
+                    partial(build_image, own, oci(tmp_path / "out"), Compression.ZSTD, desk, [], locked=True)
+                )
+
+    anyio.run(both)
+
+    assert slow.found[0] == 0
+    assert slow.found[1] >= len(composed().layers)
+
+
 def test_a_failing_smoke_test_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     """Nothing is exported; the report is there for CI."""
     out = tmp_path / "out"
@@ -82,7 +148,7 @@ def test_a_failing_smoke_test_leaves_the_folder_as_it_was(tmp_path: Path) -> Non
     desk, tests = bench(tmp_path, failing), list[SmokeReport]()
 
     with pytest.raises(SmokeError, match="1 of 9 smoke tests failed: agents/claude: claude-answers"):
-        built(desk, oci(out), tests=tests)
+        built(desk, oci(out), tests=tests, compression=Compression.GZIP)
 
     assert tree(out) == before
     assert not any(request.exports for request in desk.requests)
@@ -121,7 +187,7 @@ def test_an_export_that_fails_leaves_the_old_image(tmp_path: Path) -> None:
         return Answer(error=BuildError("disk")) if request.exports else Answer()
 
     with pytest.raises(BuildError, match="disk"):
-        built(bench(tmp_path, answer), oci(out))
+        built(bench(tmp_path, answer), oci(out), compression=Compression.GZIP)
 
     assert tree(out) == before
     assert {path.name for path in tmp_path.iterdir()} == {"out", "cache"}
@@ -305,3 +371,91 @@ def test_an_archive_that_keeps_losing_packages_is_given_up(tmp_path: Path) -> No
         tried(desk)
 
     assert 2 <= len(desk.requests) <= 8
+
+
+def test_an_image_that_is_where_it_belongs_is_not_made_again(tmp_path: Path) -> None:
+    """The engine is not asked; the report says the same, with all of it cached."""
+    first = built(bench(tmp_path), oci(tmp_path / "out"))
+    tests: list[SmokeReport] = []
+    desk = bench(tmp_path)
+    again = built(desk, oci(tmp_path / "out"), tests=tests)
+
+    assert desk.requests == []
+    assert (again.digest, again.graph_digest, again.outputs, again.command) == (
+        *(first.digest, first.graph_digest, first.outputs, first.command),
+    )
+    assert all(layer.cached for platform in again.platforms for layer in platform.layers)
+    assert [(one.name, one.passed) for one in tests[0].results] == [(one.name, True) for one in first.smoke[0].results]
+    assert all(result.cached for result in tests[0].results)
+
+
+def _lose_a_blob(out: Path) -> None:
+    max((out / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size).unlink()
+
+
+def _cut_a_blob(out: Path) -> None:
+    path = max((out / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _lose_the_index(out: Path) -> None:
+    (out / "index.json").unlink()
+
+
+def _spoil_the_index(out: Path) -> None:
+    (out / "index.json").write_text("[")
+
+
+def _name_another(out: Path) -> None:
+    path = out / "index.json"
+    path.write_text(path.read_text().replace("node-bun-claude", "node-bun-other"))
+
+
+@pytest.mark.parametrize("harm", [_lose_a_blob, _cut_a_blob, _lose_the_index, _name_another])
+def test_an_image_that_is_not_whole_is_made_again(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    """Whatever happened to it."""
+    first = built(bench(tmp_path), oci(tmp_path / "out"))
+    before = tree(tmp_path / "out")
+    harm(tmp_path / "out")
+    desk = bench(tmp_path)
+
+    assert built(desk, oci(tmp_path / "out")).digest == first.digest
+    assert any(request.exports for request in desk.requests)
+    assert before.keys() <= tree(tmp_path / "out").keys()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"digest": "sha256:x"}', '{"digest": 1, "manifests": []}'])
+def test_a_result_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    """The image is made again."""
+    built(bench(tmp_path), oci(tmp_path / "out"))
+    (path,) = (tmp_path / "cache" / "results").iterdir()
+    path.write_text(text)
+    desk = bench(tmp_path)
+    built(desk, oci(tmp_path / "out"))
+
+    assert desk.requests
+    assert path.read_text() != text
+
+
+def test_what_was_not_tested_is_tested(tmp_path: Path) -> None:
+    """A result without tests is none for who wants them."""
+    built(bench(tmp_path), oci(tmp_path / "out"), tested=False)
+    desk = bench(tmp_path)
+
+    assert built(desk, oci(tmp_path / "out")).smoke[0].passed > 0
+    assert desk.requests
+
+
+def test_a_docker_daemon_is_always_given_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows what it did with it."""
+    desk = bench(tmp_path)
+    built(desk, Output(OutputKind.NONE))
+    monkeypatch.setattr("pipeline.stages.building.deliver", _delivered)
+    again = bench(tmp_path)
+    built(again, Output(OutputKind.DOCKER))
+
+    assert again.requests
+
+
+async def _delivered(*_: object) -> None:
+    await anyio.lowlevel.checkpoint()

@@ -74,7 +74,7 @@ def test_a_layout_is_the_folder_asked_for_or_one_of_our_own(tmp_path: Path) -> N
 COMMANDS = {
     "docker": 'docker run --rm -it -e KEY -v "$PWD":/workspace x',
     "push:ghcr.io/me": 'docker run --rm -it -e KEY -v "$PWD":/workspace ghcr.io/me/x@sha256:1',
-    "oci:out": ('skopeo copy oci:out:x docker-daemon:x:latest && docker run --rm -it -e KEY -v "$PWD":/workspace x'),
+    "oci:out": ('agc build x -o docker && docker run --rm -it -e KEY -v "$PWD":/workspace x'),
     "none": "",
 }
 

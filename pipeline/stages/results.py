@@ -1,0 +1,125 @@
+"""What builds came to, by what they were made from: an image that is where it belongs is not made again.
+
+Rules kept here:
+
+- the key is everything a result follows from: graphs, smoke tests, compression, and the program's own version;
+- a result is remembered once its image was tested and delivered, and believed only where the image still lies in its
+  layout, blob for blob, and its registry's tag names it;
+- a Docker daemon is never asked: what it holds, it may have from anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline.catalog.credentials import find_credentials
+from pipeline.compose.image import Composition
+from pipeline.digest import Digest, digest_json, hex_of
+from pipeline.engine.api import Compression
+from pipeline.engine.layout import holds
+from pipeline.errors import AgcError
+from pipeline.files import write_text
+from pipeline.resolve.oci import parse_reference
+from pipeline.settings import Settings
+from pipeline.stages.outputs import Output, OutputKind
+from pipeline.stages.workbench import Workbench
+from pipeline.verify.cases import SmokeCase, smoke_cases
+from pipeline.verify.smoke import SmokeReport, SmokeResult
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an image came to: the digest of its name, and that of each platform."""
+
+    digest: Digest
+    manifests: Mapping[str, Digest]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What an image is made of on all its platforms, and its tests on each; without tests where none are to be run."""
+
+    compositions: tuple[Composition, ...]
+    cases: tuple[tuple[SmokeCase, ...], ...]
+    compression: Compression
+
+    @property
+    def key(self) -> Digest:
+        """The digest of everything the result follows from."""
+        return digest_json(
+            {
+                "program": version("agentcontainers"),
+                "name": self.compositions[0].plan.name,
+                "compression": str(self.compression),
+                "graphs": {str(one.plan.platform): one.graph_digest for one in self.compositions},
+                "tests": [[case.state.digest for case in cases] for cases in self.cases],
+            }
+        )
+
+    @property
+    def reports(self) -> tuple[SmokeReport, ...]:
+        """The reports of tests that passed before."""
+        pairs = zip(self.compositions, self.cases or ((),) * len(self.compositions), strict=True)
+        return tuple(
+            SmokeReport(one.plan.name, one.plan.platform, tuple(_passed(case) for case in cases))
+            for one, cases in pairs
+        )
+
+
+def recipe(compositions: Sequence[Composition], compression: Compression, *, tested: bool) -> Recipe:
+    """Return what an image is made of."""
+    cases = tuple(smoke_cases(one) for one in compositions) if tested else ()
+    return Recipe(tuple(compositions), cases, compression)
+
+
+def remember(made: Recipe, result: Result, settings: Settings) -> None:
+    """Keep the result of a recipe; a cache that cannot be written keeps nothing."""
+    content = {"digest": result.digest, "manifests": dict(result.manifests)}
+    try:
+        write_text(_path(made, settings), json.dumps(content))
+    except AgcError:
+        return
+
+
+async def recall(wanted: Recipe, output: Output, bench: Workbench) -> Result | None:
+    """Return the result of a recipe where its image is still where `output` wants it."""
+    if output.kind is OutputKind.DOCKER:
+        return None
+    try:
+        content = json.loads(_path(wanted, bench.settings).read_bytes())
+        result = Result(Digest(content["digest"]), {name: Digest(one) for name, one in content["manifests"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    name = wanted.compositions[0].plan.name
+    if not holds(output.layout(bench.settings.cache), name, result.digest):
+        return None
+    if output.kind is OutputKind.PUSH and await _tagged(f"{output.target}/{name}", bench) != result.digest:
+        return None
+    return result
+
+
+async def _tagged(repository: str, bench: Workbench) -> Digest | None:
+    """Return what the tag of a repository names; None where that cannot be found out, which a push will."""
+    from pipeline.catalog.published import tag_digest  # only a push asks a registry
+
+    reference = parse_reference(f"{repository}:latest")
+    try:
+        credentials = await find_credentials(reference.registry, os.environ)
+        async with bench.http_client() as client:
+            return await tag_digest(reference, client, credentials)
+    except AgcError:
+        return None
+
+
+def _passed(case: SmokeCase) -> SmokeResult:
+    place = case.state.location
+    return SmokeResult(case.component, case.name, passed=True, cached=True, location=place, depth=case.depth)
+
+
+def _path(made: Recipe, settings: Settings) -> Path:
+    return settings.cache / "results" / f"{hex_of(made.key)}.json"
