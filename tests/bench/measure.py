@@ -35,6 +35,9 @@ UPDATE = Scenario("base-update", "security update of the root", 2, 0.15, 0.35)
 COLD_BASE = Scenario("cold-base", "one base alone, cold", 3, 1.05)
 COLD_MATRIX = Scenario("cold-matrix", "whole matrix, cold", 2, 0.6)
 SCENARIOS = (NO_OP, BUMP, UPDATE, COLD_BASE, COLD_MATRIX)
+"""In the order they are shown."""
+IN_TURN = (NO_OP, UPDATE, COLD_BASE, COLD_MATRIX, BUMP)
+"""In the order they are done: what needs everything built and leaves much behind comes before the cold ones."""
 
 
 @dataclass(frozen=True, slots=True)

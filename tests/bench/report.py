@@ -147,8 +147,9 @@ def summary(findings: Findings) -> Iterator[str]:
 def markdown(findings: Findings) -> str:
     """Return docs/benchmarks.md."""
     head = ("", "Dockerfiles", "agc", "agc ÷ Dockerfiles", "goal", "")
+    facts = {**findings.facts, "Load": _load(findings.samples)}
     parts = {
-        "facts": "\n".join(f"| {name} | {value} |" for name, value in findings.facts.items()),
+        "facts": "\n".join(f"| {name} | {value} |" for name, value in facts.items()),
         "table": _table(head, (row.cells() for row in rows(findings))),
         "digests": _same(findings),
         "failures": "".join(f"\n`{name}` could not be measured: {why}\n" for name, why in findings.failures.items()),
@@ -181,7 +182,7 @@ def facts(machine: Any, comparison: Comparison) -> dict[str, str]:
     named = ("node", "bun", "claude", "codex", "copilot", "openclaw")
     return {
         "Machine": f"{os.cpu_count()} cores, {_memory_gigabytes():.0f} GB, {_processor()}",
-        "System": f"Linux {platform.release()}, Python {platform.python_version()}",
+        "System": f"Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}",
         "BuildKit": f"{BUILDKIT_VERSION}, one daemon for both, with runc and overlayfs",
         "Versions": ", ".join(f"{name} {pins[name].version}" for name in named),
         "Command": f"`agc build {' '.join(['--locked', *comparison.ours.choices()])} --output push:… IMAGE…`",
@@ -192,6 +193,14 @@ def facts(machine: Any, comparison: Comparison) -> dict[str, str]:
 def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     rule = ["---", *(["---:"] * (len(head) - 3)), "---", "---"]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))
+
+
+def _load(samples: Sequence[Sample]) -> str:
+    """Return how much else the machine did; the scenario before is part of it."""
+    if not samples:
+        return "-"
+    loads = [sample.load for sample in samples]
+    return f"{min(loads):.1f} to {max(loads):.1f}, median {median(loads):.1f}, just before each run"
 
 
 def _same(findings: Findings) -> str:

@@ -36,12 +36,16 @@ SMOKE = Scenario("cold-matrix-tested", "whole matrix, cold, ours with all smoke 
 
 @dataclass
 class Comparison:
-    """Both sides on one machine; `versions` are those of the bumped agent, oldest first. All begins with the oldest."""
+    """Both sides on one machine; `versions` are those of the bumped agent, oldest first. All begins with the oldest.
+
+    `images` is what a build of everything builds.
+    """
 
     machine: Machine
     versions: Sequence[str]
     logs: Path
     say: Callable[[str], None]
+    images: tuple[str, ...] = tuple(matrix())
     inputs: Inputs = field(init=False)
     ours: Ours = field(init=False)
     sides: tuple[Side, ...] = field(init=False)
@@ -56,7 +60,7 @@ class Comparison:
         for side in self.sides:
             side.take(self.inputs)
             started = time.monotonic()
-            side.build(tuple(matrix()), self.logs / "first" / side.name)
+            side.build(self.images, self.logs / "first" / side.name)
             self.say(f"first build, not measured: {side.name} {time.monotonic() - started:.1f} s")
         for version in self.versions:
             for package in ("claude-code", f"claude-code-linux-{_npm_cpu()}"):
@@ -64,18 +68,18 @@ class Comparison:
                 self.machine.mirror.obtain(path, {})
 
     def run(self, scenario: Scenario) -> Iterator[Sample]:
-        """Do a scenario and yield its samples as they come."""
-        match scenario:
-            case _ if scenario == NO_OP:
+        """Do a scenario and yield its samples as they come; it is known by its name, its rounds may be others."""
+        match scenario.name:
+            case NO_OP.name:
                 yield from self._rounds(scenario, lambda _: self.inputs, prime=True)
-            case _ if scenario == BUMP:
+            case BUMP.name:
                 bumped = [replace(self.inputs, version=version) for version in self.versions]
                 yield from self._rounds(scenario, lambda number: bumped[number + 1], prime=True)
-            case _ if scenario == UPDATE:
+            case UPDATE.name:
                 roots = [self._updated_root(number) for number in range(scenario.rounds)]
                 updated = [replace(self.inputs, root=root) for root in roots]
                 yield from self._rounds(scenario, lambda number: updated[number], prime=True, tidy=True)
-            case _ if scenario == COLD_BASE:
+            case COLD_BASE.name:
                 yield from self._rounds(scenario, lambda _: self.inputs, images=BASES[:1], cold=True)
             case _:
                 yield from self._rounds(scenario, lambda _: self.inputs, cold=True)
@@ -85,7 +89,7 @@ class Comparison:
         side = Ours(self.machine, smoke=True, _locks=self.ours._locks)
         side.take(self.inputs)
         side.forget()
-        return self._measured(SMOKE, side, 0, tuple(matrix()))
+        return self._measured(SMOKE, side, 0, self.images)
 
     def _rounds(
         self,
@@ -101,7 +105,7 @@ class Comparison:
 
         A warm scenario begins with everything built. A `tidy` one gives back the disk that earlier rounds took.
         """
-        wanted = tuple(images or matrix())
+        wanted = tuple(images) or self.images
         if prime:
             for side in self.sides:
                 side.take(self.inputs)
@@ -119,7 +123,7 @@ class Comparison:
     def _measured(self, scenario: Scenario, side: Side, number: int, images: Sequence[str]) -> Sample:
         blobs, tags = side.registry.blobs(), {}
         with suppress(OSError, ValueError):  # nothing was pushed before a cold build
-            tags = dict(pulled(side)) if blobs else {}
+            tags = dict(pulled(side, self.images)) if blobs else {}
         load = os.getloadavg()[0]
         started = time.monotonic()
         built = side.build(images, self.logs / scenario.name / str(number) / side.name)
@@ -130,7 +134,7 @@ class Comparison:
             number,
             round(seconds, 3),
             new_bytes(blobs, side.registry.blobs()),
-            pulled_bytes(tags, pulled(side)) if tags else 0,
+            pulled_bytes(tags, pulled(side, self.images)) if tags else 0,
             round(load, 2),
             built.digests,
             built.stages,

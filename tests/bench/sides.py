@@ -64,6 +64,6 @@ class Side(Protocol):
         ...
 
 
-def pulled(side: Side) -> Layers:
-    """Return what the images of the matrix consist of, as the registry of a side has them."""
-    return {image: side.registry.layers(f"{side.name}/{image}") for image in matrix()}
+def pulled(side: Side, images: Sequence[str]) -> Layers:
+    """Return what `images` consist of, as the registry of a side has them."""
+    return {image: side.registry.layers(f"{side.name}/{image}") for image in images}
