@@ -9,7 +9,7 @@ import typer
 
 from pipeline import flow
 from pipeline.cli.app import Session, run_command, session_of
-from pipeline.cli.options import Against, ImageNames, JunitFile, Locked, PlatformNames, named, platforms
+from pipeline.cli.options import Against, All, ImageNames, JunitFile, Locked, PlatformNames, named, platforms
 from pipeline.cli.output import line
 from pipeline.cli.progress import progress
 from pipeline.cli.summary import build_summary
@@ -25,6 +25,7 @@ from pipeline.stages.report import ImageReport
 def command(
     context: typer.Context,
     images: ImageNames = None,
+    everything: All = False,
     platform: PlatformNames = None,
     output: Annotated[
         str,
@@ -49,7 +50,7 @@ def command(
         raise UsageError("--against says what --changed compares with", remedy="add --changed")
     if no_smoke and junit:
         raise UsageError("--junit has nothing to write with --no-smoke", remedy="leave one of them out")
-    names = (images or []) if changed else named(images)
+    names = named(images, everything=everything or (changed and not images))
     session = session_of(context)
     project = flow.open_project(session.project)
     target = parse_output(output)

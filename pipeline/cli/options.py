@@ -35,16 +35,19 @@ Against = Annotated[
         show_default=False,
     ),
 ]
+All = Annotated[bool, typer.Option("--all", help="All images of the project.")]
 JunitFile = Annotated[
     Path | None, typer.Option("--junit", metavar="FILE", help="Write the smoke tests' results as JUnit XML.")
 ]
 
 
-def named(images: list[str] | None) -> list[str]:
-    """Return the images a command was given; raises UsageError where there is none."""
-    if not images:
-        raise UsageError("no image was named", remedy="agc plan lists them")
-    return images
+def named(images: list[str] | None, *, everything: bool = False) -> list[str]:
+    """Return the images a command was given, none for all of the project; raises UsageError where it was not said."""
+    if everything and images:
+        raise UsageError("--all leaves nothing to name", remedy="give images, or --all")
+    if not (images or everything):
+        raise UsageError("no image was named", remedy="agc plan lists them; --all takes all")
+    return images or []
 
 
 def platforms(text: str | None) -> tuple[Platform, ...]:

@@ -9,7 +9,7 @@ import typer
 
 from pipeline import flow
 from pipeline.cli.app import Session, run_command, session_of
-from pipeline.cli.options import ImageNames, JunitFile, Locked, PlatformNames, named, platforms
+from pipeline.cli.options import All, ImageNames, JunitFile, Locked, PlatformNames, named, platforms
 from pipeline.cli.output import Line, Span, line, plain, seconds, table
 from pipeline.cli.progress import progress
 from pipeline.verify.smoke import SmokeReport, SmokeResult
@@ -18,12 +18,13 @@ from pipeline.verify.smoke import SmokeReport, SmokeResult
 def command(
     context: typer.Context,
     images: ImageNames = None,
+    everything: All = False,
     platform: PlatformNames = None,
     locked: Locked = False,
     junit: JunitFile = None,
 ) -> None:
     """Run the smoke tests of images as their user, without writing the images out. Exit code 8 if one fails."""
-    names = named(images)
+    names = named(images, everything=everything)
     session = session_of(context)
     project = flow.open_project(session.project)
     wanted = platforms(platform)
