@@ -26,7 +26,7 @@ from tests.engine.support import CHECKOUT
 KEPT = CHECKOUT / ".bench"
 RESULTS = KEPT / "results.json"
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
-QUICK = ("node-bun-claude", "node-python-codex")
+QUICK = ("node-bun-claude", "node-py-codex")
 _PACKAGE = "@anthropic-ai/claude-code"
 
 

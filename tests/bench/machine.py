@@ -18,7 +18,7 @@ import httpx
 from pipeline.engine.buildkit import daemon
 from pipeline.engine.buildkit.programs import obtain_programs
 from pipeline.errors import EngineError
-from pipeline.settings import DEBIAN_ARCHIVE, DEBIAN_SECURITY, NPM_REGISTRY, Settings, load_settings
+from pipeline.settings import DEBIAN_ARCHIVE, DEBIAN_SECURITY, NPM_REGISTRY, PYPI_FILES, Settings, load_settings
 from tests.bench.mirror import CachingMirror
 from tests.engine.support import CHECKOUT, free_port, wait_for
 
@@ -80,6 +80,7 @@ class Machine:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         mirrors = {
             NPM_REGISTRY: f"{self.mirror.address}/",
+            PYPI_FILES: f"{self.mirror.address}/pypi-files/",
             DEBIAN_ARCHIVE: f"{self.mirror.address}/debian",
             DEBIAN_SECURITY: f"{self.mirror.address}/debian-security",
         }
@@ -135,6 +136,7 @@ def new_machine(kept: Path, sides: tuple[str, ...], least_free: int) -> Iterator
     programs = anyio.run(obtain_programs, outside, print)
     routes = {
         "/": outside.mirrored(NPM_REGISTRY),
+        "/pypi-files/": outside.mirrored(PYPI_FILES),
         "/debian/": outside.mirrored(DEBIAN_ARCHIVE) + "/",
         "/debian-security/": outside.mirrored(DEBIAN_SECURITY) + "/",
     }

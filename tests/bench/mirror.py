@@ -70,7 +70,7 @@ class CachingMirror:
 
     def obtain(self, path: str, headers: Mapping[str, str]) -> Stored:
         """Return the answer to a request; raises httpx.HTTPError where there is none."""
-        lasting = path.endswith((".deb", ".tgz")) or "/by-hash/" in path
+        lasting = path.endswith((".deb", ".tgz", ".whl")) or "/by-hash/" in path
         asked = {} if lasting else {name: headers[name] for name in _ASKED if name in headers}
         key = hashlib.sha256(json.dumps([path, asked], sort_keys=True).encode()).hexdigest()
         body = self.folder / ("kept" if lasting else "run") / key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import re
@@ -11,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.cli import build
 from pipeline.digest import Digest, hex_of
 from pipeline.platform import host_platform
 from pipeline.resolve.lock import write_lock
@@ -87,9 +85,8 @@ class Ours:
         return self.machine.cache / "roots" / hex_of(root)
 
     def choices(self) -> list[str]:
-        """Return the options a person chooses: what did not change is left alone, where this version can do that."""
-        only_changed = "changed" in inspect.signature(build.command).parameters
-        return [*(["--changed"] if only_changed else []), *([] if self.smoke else ["--no-smoke"])]
+        """Return the options a person chooses."""
+        return [] if self.smoke else ["--no-smoke"]
 
     def forget(self) -> None:
         """Forget what was published, exported and built."""

@@ -11,7 +11,7 @@ from pipeline.digest import Digest
 from tests.bench.machine import Registry
 from tests.bench.measure import Layers, Step
 
-BASES = ("node-bun", "node-python", "own-node")
+BASES = ("node-bun", "node-py", "own-node")
 AGENTS = ("claude", "codex", "copilot", "openclaw")
 BUMPED = "claude"
 

@@ -16,7 +16,7 @@ from pipeline.engine.api import Compression
 from pipeline.engine.buildkit.client import LEVELS
 from pipeline.engine.buildkit.progress import Progress
 from pipeline.platform import host_platform
-from pipeline.resolve.pins import NpmPin
+from pipeline.resolve.pins import NpmPin, PypiPin
 from pipeline.stages.crowd import SIDE_BY_SIDE
 from tests.bench.machine import Machine, Registry
 from tests.bench.measure import DOCKERFILES, longest
@@ -95,6 +95,7 @@ class Dockerfiles:
         address = self.machine.mirror.address
         return {
             "NPM_REGISTRY": address,
+            "PYPI_FILES": f"{address}/pypi-files",
             "NPM_CONFIG_REGISTRY": f"{address}/",
             "http_proxy": address,
             "no_proxy": "127.0.0.1,localhost",
@@ -117,6 +118,9 @@ class Dockerfiles:
             if archive is None:
                 raise RuntimeError(f"{package} is not locked for {platform}")
             versions |= {f"{prefix}_ARCHIVE": archive.path, f"{prefix}_SHA256": archive.sha256.removeprefix("sha256:")}
+        uv = pins["python"].pin("uv")
+        (wheel,) = uv.wheels_for(platform) if isinstance(uv, PypiPin) else ()
+        versions |= {"UV_WHEEL": wheel.path, "UV_SHA256": wheel.sha256.removeprefix("sha256:")}
         return {**versions, BUMPED: self.inputs.version if self.inputs else versions[BUMPED]}
 
 

@@ -16,6 +16,7 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
          openssh-client \
          patch \
          procps \
+         python-is-python3 \
          python3 \
          python3-venv \
          ripgrep \
@@ -45,6 +46,15 @@ RUN curl -fsSL -o /tmp/node.tgz "$NPM_REGISTRY/$NODE_ARCHIVE" \
     && ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm \
     && ln -s ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx \
     && rm /tmp/node.tgz /tmp/npm.tgz
+
+ARG PYPI_FILES=https://files.pythonhosted.org
+ARG UV_WHEEL
+ARG UV_SHA256
+RUN curl -fsSL -o /tmp/uv.whl "$PYPI_FILES/$UV_WHEEL" \
+    && printf '%s  %s\n' "$UV_SHA256" /tmp/uv.whl | sha256sum --check --quiet \
+    && python3 -m zipfile -e /tmp/uv.whl /tmp/uv \
+    && install -m 755 /tmp/uv/uv-*.data/scripts/uv /tmp/uv/uv-*.data/scripts/uvx /usr/local/bin \
+    && rm -r /tmp/uv /tmp/uv.whl
 
 ENV LANG=C.UTF-8 \
     NPM_CONFIG_PREFIX=/home/dev/.local \

@@ -1,4 +1,4 @@
-# Node.js and Python on Debian, as one would write it by hand.
+# Node.js, Bun, Python and uv on Debian, as one would write it by hand.
 FROM debian:trixie-slim
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
@@ -16,8 +16,8 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
          openssh-client \
          patch \
          procps \
+         python-is-python3 \
          python3 \
-         python3-pip \
          python3-venv \
          ripgrep \
          tini \
@@ -46,6 +46,24 @@ RUN curl -fsSL -o /tmp/node.tgz "$NPM_REGISTRY/$NODE_ARCHIVE" \
     && ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm \
     && ln -s ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx \
     && rm /tmp/node.tgz /tmp/npm.tgz
+
+ARG BUN_ARCHIVE
+ARG BUN_SHA256
+RUN curl -fsSL -o /tmp/bun.tgz "$NPM_REGISTRY/$BUN_ARCHIVE" \
+    && printf '%s  %s\n' "$BUN_SHA256" /tmp/bun.tgz | sha256sum --check --quiet \
+    && tar -xzf /tmp/bun.tgz -C /usr/local --strip-components=1 --no-same-owner package/bin/bun \
+    && chmod 755 /usr/local/bin/bun \
+    && ln -s bun /usr/local/bin/bunx \
+    && rm /tmp/bun.tgz
+
+ARG PYPI_FILES=https://files.pythonhosted.org
+ARG UV_WHEEL
+ARG UV_SHA256
+RUN curl -fsSL -o /tmp/uv.whl "$PYPI_FILES/$UV_WHEEL" \
+    && printf '%s  %s\n' "$UV_SHA256" /tmp/uv.whl | sha256sum --check --quiet \
+    && python3 -m zipfile -e /tmp/uv.whl /tmp/uv \
+    && install -m 755 /tmp/uv/uv-*.data/scripts/uv /tmp/uv/uv-*.data/scripts/uvx /usr/local/bin \
+    && rm -r /tmp/uv /tmp/uv.whl
 
 ENV LANG=C.UTF-8 \
     NPM_CONFIG_PREFIX=/home/dev/.local \
