@@ -126,7 +126,8 @@ async def build(
 
     async def one(name: str) -> ImageReport:
         own = [plan for plan in plans if plan.name == name]
-        report = await build_image(own, output, compression, bench, tests, locked=locked, on_pushed=pushed)
+        shared = bench.shared_as(name, own[0].base.name)
+        report = await build_image(own, output, compression, shared, tests, locked=locked, on_pushed=pushed)
         stages = {"plan": planned - started, "engine and root": ready - planned, **report.seconds}
         return replace(report, seconds={**stages, "total": time.monotonic() - started})
 
@@ -151,7 +152,7 @@ async def smoke(
     laid = await lay_roots(plans, project.locks.roots, bench, locked=locked)
 
     async def one(plan: ImagePlan) -> SmokeReport:
-        return (await try_image(plan, bench, locked=locked)).smoke
+        return (await try_image(plan, bench.shared_as(plan.name, plan.base.name), locked=locked)).smoke
 
     reports = await for_each(laid, one, lambda plan: f"{plan.name} on {plan.platform}")
     _write_junit(reports, junit)

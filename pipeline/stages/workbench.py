@@ -7,14 +7,14 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
 from pipeline.digest import Digest
-from pipeline.engine.api import Engine, FilesExport, ProgressSink
+from pipeline.engine.api import Engine, FilesExport, ProgressSink, SharesCache
 from pipeline.errors import ResolveError
 from pipeline.graph import State
 from pipeline.models.values import without_credentials
@@ -57,6 +57,10 @@ class Workbench:
     def roots(self) -> Path:
         """Where bootstrapped roots are kept."""
         return self.settings.cache / "roots"
+
+    def shared_as(self, *names: str) -> Workbench:
+        """Return the bench for what belongs to images `names`; where engines share results, it goes by the first."""
+        return replace(self, engine=self.engine.sharing(*names)) if isinstance(self.engine, SharesCache) else self
 
     async def solve_files(self, state: State, platform: Platform) -> Mapping[str, bytes]:
         """Build `state` and return its files, which must be small."""
