@@ -149,7 +149,10 @@ def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         raise ErrorGroup(
             tuple(
-                DefinitionError(f"{'.'.join(map(str, part['loc']))}: {part['msg']}", location=Location(str(path)))
+                DefinitionError(
+                    f"{'.'.join(map(str, part['loc']))}: {part['msg'].removeprefix('Value error, ')}",
+                    location=Location(str(path)),
+                )
                 for part in error.errors()
             )
         ) from error

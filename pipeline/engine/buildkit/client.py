@@ -51,7 +51,7 @@ class BuildKit:
     buildctl: Path
     wiring: Wiring = field(default_factory=Wiring)
     ca_bundle: Path | None = None
-    tls: Tls = Tls()
+    tls: Tls = field(default_factory=Tls)
     cache_to: tuple[SharedCache, ...] = ()
     cache_from: tuple[SharedCache, ...] = ()
     shared_as: tuple[str, ...] = ()
