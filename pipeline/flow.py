@@ -23,7 +23,7 @@ from pipeline.stages.building import build_image, try_image
 from pipeline.stages.changes import Comparison, compare
 from pipeline.stages.crowd import for_each
 from pipeline.stages.outputs import Output, OutputKind, check_output
-from pipeline.stages.project import Project, load_project
+from pipeline.stages.project import Project, load_project, shipped_folder
 from pipeline.stages.recording import Publication, remember
 from pipeline.stages.report import ImageReport, planned_images
 from pipeline.stages.roots import lay_roots
@@ -31,6 +31,7 @@ from pipeline.stages.workbench import Reporter, Workbench
 from pipeline.verify.smoke import SmokeReport
 
 if TYPE_CHECKING:
+    from pipeline.outputs.generated import Drift, Generated
     from pipeline.stages.explain import Explanation
     from pipeline.stages.upgrade import LockRequest, LockResult
 
@@ -157,6 +158,23 @@ async def smoke(
     reports = await for_each(laid, one, lambda plan: f"{plan.name} on {plan.platform}")
     _write_junit(reports, junit)
     return reports
+
+
+def generate(folder: Path, only: Iterable[str], *, write: bool) -> tuple[tuple[Generated, ...], tuple[Drift, ...]]:
+    """Return the files that `only` names, and those of them that differ in `folder`, which `write` puts right."""
+    from importlib.metadata import version  # templates and their engine are for this alone
+
+    from pipeline.outputs.ci import Subject, ci_files
+    from pipeline.outputs.generated import drifted, write_all
+
+    shipped = shipped_folder()
+    subject = Subject(shipped / "templates", version("agentcontainers"), own=shipped.resolve() == folder.resolve())
+    makers = {"ci": ci_files}
+    files = tuple(file for name in only for file in makers[name](subject))
+    drifts = drifted(folder, files)
+    if write:
+        write_all(folder, drifts)
+    return files, drifts
 
 
 async def _bench(project: Project, reporter: Reporter) -> Workbench:
