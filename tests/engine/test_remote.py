@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from tests.engine.remote import Certificates, make_certificates, remote_daemon
 from tests.engine.small import small_project
-from tests.engine.support import Agc
+from tests.engine.support import CHECKOUT, Agc
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -123,3 +125,21 @@ def test_a_daemon_without_tls_is_not_spoken_to_in_tls(remote: Remote, project: P
         run = remote.agc.given(BUILDKIT_HOST=address)("engine", "start", "--json", project=project)
 
     assert run.error["message"] == f"{address} does not speak TLS, and tls-* is set"
+
+
+def test_certificates_made_as_the_page_says_are_taken(agc: Agc, project: Path, tmp_path: Path) -> None:
+    """Somebody who follows the how-to has a remote engine."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    page = (CHECKOUT / "docs" / "how-to" / "remote-engine.md").read_text()
+    (commands,) = [text.partition("```")[0] for text in page.split("```sh\n")[1:] if text.startswith("openssl")]
+    subprocess.run(["sh", "-euc", commands], cwd=tmp_path, check=True, capture_output=True)
+    settings = next(text.partition("```")[0] for text in page.split("```toml\n")[1:] if "tls-key" in text)
+
+    with remote_daemon(agc, Certificates(tmp_path)) as address:
+        followed = small_project(tmp_path / "followed")
+        written = settings.replace("tcp://buildkit.example:1234", address).replace("certs/", f"{tmp_path}/")
+        (followed / "agc.toml").write_text(written)
+        run = agc("build", "small", "--json", "-o", "none", project=followed)
+
+    assert run.image["name"] == "small"
