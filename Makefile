@@ -47,6 +47,7 @@ check-imports: .venv/.project
 
 check-generated: .venv/.project
 	$(BIN)/agc schema --check
+	$(BIN)/agc generate --check
 	@rm -rf .venv/proto && mkdir .venv/proto
 	@$(PROTOC) --python_out=.venv/proto --mypy_out=quiet:.venv/proto
 	@for file in llb_pb2.py llb_pb2.pyi; do \

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.errors import OutputError
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write `data` to `path` under a temporary name and rename it; makes missing folders. Raises OutputError."""
     temporary: Path | None = None
     try:
@@ -16,7 +16,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".new-", delete=False) as file:
             temporary = Path(file.name)
             file.write(data)
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
     except OSError as error:
         if temporary:

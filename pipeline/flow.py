@@ -23,7 +23,7 @@ from pipeline.stages.building import build_image, try_image
 from pipeline.stages.changes import Comparison, compare
 from pipeline.stages.crowd import for_each
 from pipeline.stages.outputs import Output, OutputKind, check_output
-from pipeline.stages.project import Project, load_project
+from pipeline.stages.project import Project, load_project, shipped_folder
 from pipeline.stages.recording import Publication, remember
 from pipeline.stages.report import ImageReport, planned_images
 from pipeline.stages.roots import lay_roots
@@ -31,6 +31,7 @@ from pipeline.stages.workbench import Reporter, Workbench
 from pipeline.verify.smoke import SmokeReport
 
 if TYPE_CHECKING:
+    from pipeline.outputs.generated import Drift, Generated
     from pipeline.stages.explain import Explanation
     from pipeline.stages.upgrade import LockRequest, LockResult
 
@@ -128,8 +129,9 @@ async def build(
 
     async def one(name: str) -> ImageReport:
         own = [plan for plan in plans if plan.name == name]
+        shared = bench.shared_as(name, own[0].base.name)
         report = await build_image(
-            own, output, compression, bench, tests, locked=locked, tested=tested, on_pushed=pushed
+            own, output, compression, shared, tests, locked=locked, tested=tested, on_pushed=pushed
         )
         stages = {"plan": planned - started, "engine and root": ready - planned, **report.seconds}
         return replace(report, seconds={**stages, "total": time.monotonic() - started})
@@ -155,11 +157,28 @@ async def smoke(
     laid = await lay_roots(plans, project.locks.roots, bench, locked=locked)
 
     async def one(plan: ImagePlan) -> SmokeReport:
-        return (await try_image(plan, bench, locked=locked)).smoke
+        return (await try_image(plan, bench.shared_as(plan.name, plan.base.name), locked=locked)).smoke
 
     reports = await for_each(laid, one, lambda plan: f"{plan.name} on {plan.platform}")
     _write_junit(reports, junit)
     return reports
+
+
+def generate(folder: Path, only: Iterable[str], *, write: bool) -> tuple[tuple[Generated, ...], tuple[Drift, ...]]:
+    """Return the files that `only` names, and those of them that differ in `folder`, which `write` puts right."""
+    from importlib.metadata import version  # templates and their engine are for this alone
+
+    from pipeline.outputs.ci import Subject, ci_files
+    from pipeline.outputs.generated import drifted, write_all
+
+    shipped = shipped_folder()
+    subject = Subject(shipped / "templates", version("agentcontainers"), own=shipped.resolve() == folder.resolve())
+    makers = {"ci": ci_files}
+    files = tuple(file for name in only for file in makers[name](subject))
+    drifts = drifted(folder, files)
+    if write:
+        write_all(folder, drifts)
+    return files, drifts
 
 
 async def _bench(project: Project, reporter: Reporter) -> Workbench:

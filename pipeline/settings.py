@@ -14,6 +14,10 @@ on many machines without a thought of this program, yields to the file. The file
 
     [engine]
     host = "tcp://buildkit.example:1234"
+    tls-ca = "certs/ca.pem"
+    tls-cert = "certs/client.pem"
+    tls-key = "certs/client.key"
+    cache-from = ["type=registry,ref=registry.example/agc-cache"]
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import DefinitionError, ErrorGroup, Location, UsageError
 from pipeline.mirrors import mirrored
@@ -51,8 +55,17 @@ _VARIABLES = (
     ("proxy", "no", ("no_proxy", "NO_PROXY")),
     ("engine", "host", ("BUILDKIT_HOST",)),
     ("engine", "buildctl", ("AGC_BUILDCTL",)),
+    ("engine", "tls-ca", ("AGC_TLS_CA",)),
+    ("engine", "tls-cert", ("AGC_TLS_CERT",)),
+    ("engine", "tls-key", ("AGC_TLS_KEY",)),
+    ("engine", "tls-server-name", ("AGC_TLS_SERVER_NAME",)),
+    ("engine", "cache-to", ("AGC_CACHE_TO",)),
+    ("engine", "cache-from", ("AGC_CACHE_FROM",)),
 )
 
+_ENGINE_PATHS = ("buildctl", "tls_ca", "tls_cert", "tls_key")
+
+Words = Annotated[tuple[str, ...], BeforeValidator(lambda value: value.split() if isinstance(value, str) else value)]
 Frozen = Annotated[Mapping[str, str], AfterValidator(lambda value: MappingProxyType(dict(value)))]
 
 
@@ -81,7 +94,8 @@ class Proxy(_Part):
 class EngineSettings(_Part):
     """Which engine builds. An empty `host` means: find or start one.
 
-    `archive` is the URL of a BuildKit release archive to take the programs from, instead of building them.
+    `archive` is the URL of a BuildKit release archive to take the programs from, instead of building them. What begins
+    with `tls` is for a `tcp://` host; `cache_to` and `cache_from` are places where engines share what they built.
     """
 
     host: str = ""
@@ -90,11 +104,23 @@ class EngineSettings(_Part):
     cache_gigabytes: int = Field(default=40, ge=1)
     archive: str = ""
     archive_sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_server_name: str = ""
+    cache_to: Words = ()
+    cache_from: Words = ()
 
     @model_validator(mode="after")
     def _archive_is_pinned(self) -> Self:
         if bool(self.archive) != bool(self.archive_sha256):
             raise ValueError("archive and archive-sha256 belong together: write both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> Self:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls-cert and tls-key belong together: write both or neither")
         return self
 
 
@@ -123,7 +149,10 @@ def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         raise ErrorGroup(
             tuple(
-                DefinitionError(f"{'.'.join(map(str, part['loc']))}: {part['msg']}", location=Location(str(path)))
+                DefinitionError(
+                    f"{'.'.join(map(str, part['loc']))}: {part['msg'].removeprefix('Value error, ')}",
+                    location=Location(str(path)),
+                )
                 for part in error.errors()
             )
         ) from error
@@ -154,12 +183,15 @@ def _mirror(entry: str) -> tuple[str, str]:
 def _absolute(settings: Settings, project: Path) -> Settings:
     """Return the settings with every path made absolute; a relative one is relative to the project."""
     base = project.absolute()
-    bundle, buildctl = settings.ca_bundle, settings.engine.buildctl
+    bundle = settings.ca_bundle
+    paths = {name: path for name in _ENGINE_PATHS if (path := getattr(settings.engine, name))}
     return settings.model_copy(
         update={
             "cache": base / settings.cache.expanduser(),
             "ca_bundle": bundle and base / bundle.expanduser(),
-            "engine": settings.engine.model_copy(update={"buildctl": buildctl and base / buildctl.expanduser()}),
+            "engine": settings.engine.model_copy(
+                update={name: base / path.expanduser() for name, path in paths.items()}
+            ),
         }
     )
 

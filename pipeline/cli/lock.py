@@ -42,7 +42,7 @@ def command(
 ) -> None:
     """Resolve what is missing from the lock or older than its definition; every other pin stays where it is.
 
-    A release that is too young waits. One that changed in a way a person should see is refused: exit code 11.
+    A release that is too young waits. One that changed in a way a person should see is refused: exit code 12.
     """
     session = session_of(context)
     request = LockRequest(datetime.now(UTC), tuple(upgrade or ()), cool_down, _releases(accept or ()))

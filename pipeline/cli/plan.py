@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -11,6 +11,7 @@ from pipeline import flow
 from pipeline.cli.app import Session, run_command, session_of
 from pipeline.cli.options import Against, ImageNames, PlatformNames, platforms
 from pipeline.cli.output import Line, Span, human_size, line, table
+from pipeline.errors import UsageError
 from pipeline.stages.changes import Comparison, ImageChange, Standing
 from pipeline.stages.pull import Accuracy, Pull
 
@@ -29,12 +30,17 @@ def command(
         bool, typer.Option("--changed", help="Show only images that are new or differ from what was published.")
     ] = False,
     against: Against = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, for the summary of a CI job or a comment.")
+    ] = False,
 ) -> None:
     """Show which images differ from what was published, why, what else moves, and what users pull.
 
     All images by default. Needs no engine, and without --against no network.
     """
     session = session_of(context)
+    if markdown and session.output.json:
+        raise UsageError("--markdown and --json are two forms of the same", remedy="choose one")
     project = flow.open_project(session.project)
     wanted = platforms(platform)
 
@@ -43,9 +49,15 @@ def command(
 
     found = flow.plan(project, images or (), wanted) if against is None else run_command(context, ask)
     detailed = session.output.verbose or bool(images)
-    session.output.result(
-        found.as_json(changed_only=changed), lambda: _lines(found, changed_only=changed, detailed=detailed)
-    )
+
+    def human() -> Iterable[Line]:
+        if markdown:
+            from pipeline.cli.plan_markdown import lines_of  # it says some things in the words of this module
+
+            return lines_of(found, changed_only=changed)
+        return _lines(found, changed_only=changed, detailed=detailed)
+
+    session.output.result(found.as_json(changed_only=changed), human)
 
 
 def _lines(found: Comparison, *, changed_only: bool, detailed: bool) -> Iterator[Line]:
@@ -65,7 +77,7 @@ def _lines(found: Comparison, *, changed_only: bool, detailed: bool) -> Iterator
             count = f"    {_counted(len(move.images))}: "
             yield line(Span(count + _fitting(move.images, _WIDTH - len(count)), "dim"))
         yield line()
-    yield from _closing(found)
+    yield from closing(found)
 
 
 def _table(shown: Sequence[ImageChange]) -> Sequence[Line]:
@@ -82,7 +94,7 @@ def _table(shown: Sequence[ImageChange]) -> Sequence[Line]:
 def _row(change: ImageChange) -> tuple[Span, Span, Span]:
     state = Span(change.standing, _STYLES[change.standing])
     same = change.standing is Standing.UNCHANGED
-    return Span(change.name, "" if same else "bold"), state, Span("" if same else _pulled(change.pull))
+    return Span(change.name, "" if same else "bold"), state, Span("" if same else pulled(change.pull))
 
 
 def _briefs(change: ImageChange) -> tuple[str, ...]:
@@ -115,7 +127,7 @@ def _details(change: ImageChange) -> Iterator[Line]:
     moved = {reason.component for reason in change.reasons}
     for platform in change.image.platforms:
         pull = change.pulls[platform.platform]
-        told = ("  pull ", _pulled(pull)) if change.standing is not Standing.UNCHANGED else ()
+        told = ("  pull ", pulled(pull)) if change.standing is not Standing.UNCHANGED else ()
         yield line("  ", Span(platform.platform, "cyan"), "  ", platform.graph_digest[_SHORT_DIGEST], *told)
         yield from table(
             [
@@ -130,7 +142,8 @@ def _details(change: ImageChange) -> Iterator[Line]:
         )
 
 
-def _pulled(pull: Pull) -> str:
+def pulled(pull: Pull) -> str:
+    """Return how much users pull, and how sure that is."""
     size = human_size(pull.size)
     match pull.accuracy:
         case Accuracy.EXACT:
@@ -145,7 +158,8 @@ def _counted(images: int) -> str:
     return "1 image" if images == 1 else f"{images} images"
 
 
-def _closing(found: Comparison) -> Iterator[Line]:
+def closing(found: Comparison) -> Iterator[Line]:
+    """Yield what there is to say of all images: how many of each state first."""
     counts = [(len(found.named(standing)), standing) for standing in Standing]
     yield line(", ".join(f"{count} {standing}" for count, standing in counts if count), f", against {found.against}")
     if not found.recorded:
@@ -153,4 +167,4 @@ def _closing(found: Comparison) -> Iterator[Line]:
     if found.gone:
         yield line("published and no longer in the matrix: ", ", ".join(found.gone))
     if found.to_build and found.recorded:
-        yield line("a user of all published images pulls ", _pulled(found.total))
+        yield line("a user of all published images pulls ", pulled(found.total))

@@ -76,11 +76,16 @@ def image_config(plan: ImagePlan, layers: Sequence[Layer], labels: Mapping[str, 
             config["ExposedPorts"] = {f"{port.port}/tcp": {} for port in spec.ports}
         if spec.health:
             config["Healthcheck"] = _healthcheck(spec.health)
+    created = datetime.fromtimestamp(EPOCH, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "architecture": plan.platform.architecture,
         "os": plan.platform.os,
-        "created": datetime.fromtimestamp(EPOCH, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "created": created,
         "config": config,
+        # An engine fills in what is missing with where it has a layer from: built here, or taken from a shared cache.
+        "history": [
+            {"created": created, "created_by": f"{layer.component} {layer.version}".rstrip()} for layer in layers
+        ],
         "rootfs": {"type": "layers", "diff_ids": []},
     }
 

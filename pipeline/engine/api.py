@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from pipeline.digest import Digest
 from pipeline.graph import State
@@ -134,4 +134,13 @@ class Engine(Protocol):
         Raises BuildError where a step failed (SourceGoneError, IntegrityError for the known causes), EngineError
         where the engine did not answer, OutputError where an export could not be written.
         """
+        ...
+
+
+@runtime_checkable
+class SharesCache(Protocol):
+    """An engine that can hand its results to engines on other machines, and take over theirs."""
+
+    def sharing(self, *names: str) -> Engine:
+        """Return the engine for what belongs to `names`: it shares under the first, and takes from all of them."""
         ...

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio
 
 from pipeline.digest import Digest
-from pipeline.engine.api import Engine, FilesExport, ProgressSink
+from pipeline.engine.api import Engine, FilesExport, ProgressSink, SharesCache
 from pipeline.errors import ResolveError
 from pipeline.graph import State
 from pipeline.models.values import without_credentials
@@ -62,6 +62,10 @@ class Workbench:
     def roots(self) -> Path:
         """Where bootstrapped roots are kept."""
         return self.settings.cache / "roots"
+
+    def shared_as(self, *names: str) -> Workbench:
+        """Return the bench for what belongs to images `names`; where engines share results, it goes by the first."""
+        return replace(self, engine=self.engine.sharing(*names)) if isinstance(self.engine, SharesCache) else self
 
     async def solve_files(self, state: State, platform: Platform) -> Mapping[str, bytes]:
         """Build `state` and return its files, which must be small."""

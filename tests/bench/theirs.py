@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.engine.api import Compression
-from pipeline.engine.buildkit.client import LEVELS
+from pipeline.engine.buildkit.compression import LEVELS
 from pipeline.engine.buildkit.progress import Progress
 from pipeline.platform import host_platform
 from pipeline.resolve.pins import NpmPin, PypiPin

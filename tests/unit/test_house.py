@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 
 from pipeline.catalog.record import Catalog, ContentRecord, ImageRecord, LayerRecord, PlatformRecord
+from pipeline.cli import main
 from pipeline.errors import ExitCode
 from pipeline.models.document import parse_document
 from pipeline.models.kinds import FOLDERS, KINDS
@@ -220,3 +221,8 @@ def test_what_the_project_asks_for_is_pinned(requirement: str) -> None:
 
     assert pin is not None, f"{wanted.name} is not in requirements/dev.txt: make requirements"
     assert wanted.specifier.contains(str(pin.specifier).removeprefix("=="))
+
+
+def test_generated_files_are_as_they_should_be(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever changes a template generates anew in the same commit: agc generate."""
+    assert main(["-C", str(HOUSE), "generate", "--check"]) == ExitCode.OK, capsys.readouterr().out

@@ -141,3 +141,24 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         settings.mirrors["a"] = "b"  # type: ignore[index]
     with pytest.raises(ValueError, match="frozen"):
         settings.cache = Path("/")  # type: ignore[misc]
+
+
+def test_what_a_remote_engine_needs_comes_from_both(tmp_path: Path) -> None:
+    """Paths are relative to the project; lists of the environment have white space between."""
+    text = (
+        '[engine]\ntls-ca = "ca.pem"\ntls-cert = "c.pem"\ntls-key = "~/c.key"\ncache-from = ["type=registry,ref=a/b"]\n'
+    )
+    environment = {"AGC_TLS_CERT": "/env/c.pem", "AGC_CACHE_TO": " type=s3,bucket=b,region=r\n type=registry,ref=a/b "}
+
+    engine = load_settings(project(tmp_path, text), environment).engine
+
+    assert (engine.tls_ca, engine.tls_cert) == (tmp_path / "ca.pem", Path("/env/c.pem"))
+    assert engine.tls_key == Path("~/c.key").expanduser()
+    assert engine.cache_from == ("type=registry,ref=a/b",)
+    assert engine.cache_to == ("type=s3,bucket=b,region=r", "type=registry,ref=a/b")
+
+
+def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
+    """Neither is of use alone."""
+    with pytest.raises(ErrorGroup, match="engine: tls-cert and tls-key belong together"):
+        load_settings(tmp_path, {"AGC_TLS_CERT": "/c.pem"})

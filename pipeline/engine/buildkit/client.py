@@ -15,7 +15,6 @@ from typing import IO
 from pipeline.digest import Digest
 from pipeline.engine.api import (
     ArchiveExport,
-    Compression,
     Export,
     FilesExport,
     ImageContent,
@@ -26,28 +25,44 @@ from pipeline.engine.api import (
     Solved,
 )
 from pipeline.engine.buildkit.carry import carry
+from pipeline.engine.buildkit.compression import compression_attributes
 from pipeline.engine.buildkit.failure import explain
 from pipeline.engine.buildkit.lowering import CA_SECRET, Lowered, Wiring, layout_store, lower
 from pipeline.engine.buildkit.probe import probe
 from pipeline.engine.buildkit.progress import Progress
+from pipeline.engine.buildkit.shared_cache import SharedCache, csv_record
+from pipeline.engine.buildkit.tls import Tls
 from pipeline.errors import EngineError, UsageError
 from pipeline.graph import State
 from pipeline.platform import Platform
 
-LEVELS = {Compression.ZSTD: 3, Compression.GZIP: 6}
-"""The one level of each compression; another would give other bytes."""
 _LONGEST_SECRET = 64 * 1024
 _SHORTEST_MASKED = 4
 
 
 @dataclass(frozen=True, slots=True)
 class BuildKit:
-    """A BuildKit daemon at `address`, spoken to with the program `buildctl`."""
+    """A BuildKit daemon at `address`, spoken to with the program `buildctl`.
+
+    What is built is shared in `cache_to` under the first of `shared_as`, and taken from `cache_from` under any of them.
+    """
 
     address: str
     buildctl: Path
     wiring: Wiring = field(default_factory=Wiring)
     ca_bundle: Path | None = None
+    tls: Tls = field(default_factory=Tls)
+    cache_to: tuple[SharedCache, ...] = ()
+    cache_from: tuple[SharedCache, ...] = ()
+    shared_as: tuple[str, ...] = ()
+
+    def sharing(self, *names: str) -> BuildKit:
+        """Return the same daemon for what is shared under `names`; see `SharesCache.sharing`."""
+        return replace(self, shared_as=names)
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of buildctl that asks this daemon."""
+        return [str(self.buildctl), f"--addr={self.address}", *self.tls.arguments(), *arguments]
 
     async def solve(
         self,
@@ -65,9 +80,10 @@ class BuildKit:
         exports, secrets = tuple(exports), tuple(secrets)
         with _errand(lowered.definition) as (stdin, metadata):
             arguments = [
-                *self._base_arguments(),
+                *self.command("build", "--progress=rawjson", "--allow=network.host"),
                 f"--metadata-file={metadata}",
                 *self._inputs(lowered, layouts, secrets),
+                *self._shared(platform, exporting=bool(exports)),
                 *(f"--output={export_argument(export)}" for export in exports),
             ]
             progress = Progress(masked=_masked(secrets))
@@ -81,14 +97,16 @@ class BuildKit:
             raise await explain(progress, lowered, self.address, probe=ask, destinations=places)
         return Solved(digest, progress.cached(), seconds)
 
-    def _base_arguments(self) -> list[str]:
-        return [
-            str(self.buildctl),
-            f"--addr={self.address}",
-            "build",
-            "--progress=rawjson",
-            "--allow=network.host",
-        ]
+    def _shared(self, platform: Platform, *, exporting: bool) -> Iterable[str]:
+        """Yield the options about shared caches.
+
+        A solve that exports an image shares nothing: the one before it, which tested that image, shared more, and
+        each share replaces the last.
+        """
+        for name in self.shared_as:
+            yield from (f"--import-cache={cache.imported(name, platform)}" for cache in self.cache_from)
+        for name in () if exporting else self.shared_as[:1]:
+            yield from (f"--export-cache={cache.exported(name, platform)}" for cache in self.cache_to)
 
     def _inputs(self, lowered: Lowered, layouts: Mapping[Digest, Path], secrets: Iterable[SecretFile]) -> Iterable[str]:
         for digest in lowered.layouts:
@@ -96,27 +114,27 @@ class BuildKit:
                 raise EngineError(f"no layout holds the root {digest}", remedy="agc lock, then repeat the command")
             yield f"--oci-layout={layout_store(digest)}={layouts[digest]}"
         if self.ca_bundle:
-            yield "--secret=" + _csv(f"id={CA_SECRET}", f"src={self.ca_bundle}")
+            yield "--secret=" + csv_record(f"id={CA_SECRET}", f"src={self.ca_bundle}")
         for secret in secrets:
-            yield "--secret=" + _csv(f"id={secret.name}", f"src={secret.path}")
+            yield "--secret=" + csv_record(f"id={secret.name}", f"src={secret.path}")
 
 
 def export_argument(export: Export) -> str:
     """Return the value of buildctl's `--output` for `export`."""
     match export:
         case LayoutExport(directory, content):
-            return _csv("type=oci", "tar=false", f"dest={directory}", *_image_attributes(content))
+            return csv_record("type=oci", "tar=false", f"dest={directory}", *_image_attributes(content))
         case RegistryExport(ref, content, insecure, by_digest):
             extra = (
                 *(("registry.insecure=true",) if insecure else ()),
                 *(("push-by-digest=true",) if by_digest else ()),
             )
             named = replace(content, name=ref)
-            return _csv("type=image", "push=true", *extra, *_image_attributes(named))
+            return csv_record("type=image", "push=true", *extra, *_image_attributes(named))
         case ArchiveExport(file, content):
-            return _csv("type=docker", f"dest={file}", *_image_attributes(content, oci=False))
+            return csv_record("type=docker", f"dest={file}", *_image_attributes(content, oci=False))
         case FilesExport(directory):
-            return _csv("type=local", f"dest={directory}")
+            return csv_record("type=local", f"dest={directory}")
 
 
 def _image_attributes(content: ImageContent, *, oci: bool = True) -> Iterable[str]:
@@ -124,17 +142,7 @@ def _image_attributes(content: ImageContent, *, oci: bool = True) -> Iterable[st
     yield f"oci-mediatypes={str(oci).lower()}"
     yield f"source-date-epoch={content.epoch}"
     yield f"containerimage.config={content.config.decode()}"
-    yield f"compression={content.compression}"
-    yield "force-compression=true"
-    if content.compression in LEVELS:
-        yield f"compression-level={LEVELS[content.compression]}"
-
-
-def _csv(*fields: str) -> str:
-    """Return one CSV record as Go's encoding/csv reads it: a field with a comma or quote is quoted, quotes doubled."""
-    return ",".join(
-        '"' + field.replace('"', '""') + '"' if any(mark in field for mark in ',"\n') else field for field in fields
-    )
+    yield from compression_attributes(content.compression)
 
 
 @contextmanager

@@ -159,7 +159,7 @@ def require_host() -> None:
 
 async def _buildctl(engine: BuildKit, *arguments: str) -> str:
     try:
-        done = await anyio.run_process([str(engine.buildctl), f"--addr={engine.address}", *arguments], check=False)
+        done = await anyio.run_process(engine.command(*arguments), check=False)
     except OSError as error:
         raise EngineError(f"{engine.buildctl}: {error.strerror}", remedy="agc doctor") from error
     if done.returncode != 0:

@@ -20,6 +20,8 @@ from pipeline.engine.buildkit.client import BuildKit
 from pipeline.engine.buildkit.daemon_config import registry_mirrors
 from pipeline.engine.buildkit.lowering import Wiring
 from pipeline.engine.buildkit.programs import Notify, Programs, cached_buildctl, cached_programs, obtain_programs
+from pipeline.engine.buildkit.shared_cache import parse_caches
+from pipeline.engine.buildkit.tls import Tls, check_conversation, tls_of
 from pipeline.errors import EngineError
 from pipeline.settings import Settings
 
@@ -49,7 +51,7 @@ class Located:
 async def connect(settings: Settings, notify: Notify) -> Located:
     """Return the first engine that works; raises EngineError where the configured one does not, or none does."""
     if settings.engine.host:
-        await anyio.to_thread.run_sync(check_answers, settings.engine.host)
+        await anyio.to_thread.run_sync(check_answers, settings.engine.host, tls_of(settings.engine))
         buildctl = await _buildctl(settings, notify)
         return _located(settings, settings.engine.host, buildctl, Kind.CONFIGURED, settings.engine.host)
     return (
@@ -60,7 +62,7 @@ async def connect(settings: Settings, notify: Notify) -> Located:
     )
 
 
-def check_answers(address: str) -> None:
+def check_answers(address: str, tls: Tls = Tls()) -> None:  # noqa: B008  # a frozen value
     """Raise EngineError if `address` is no address, or if nobody answers where that can be told by connecting."""
     remedy = "check BUILDKIT_HOST or [engine] host in agc.toml, or unset it to have an engine found"
     parts = urlsplit(address)
@@ -78,7 +80,8 @@ def check_answers(address: str) -> None:
         elif parts.scheme == "tcp":
             if not parts.hostname or not parts.port:
                 raise ValueError("it names no port")  # noqa: TRY301  # ends as every unusable address does
-            socket.create_connection((parts.hostname, parts.port), _CONNECT_SECONDS).close()
+            with socket.create_connection((parts.hostname, parts.port), _CONNECT_SECONDS) as connection:
+                check_conversation(connection, parts.hostname, address, tls)
     except (OSError, ValueError) as error:
         raise EngineError(f"no BuildKit answers at {address}: {error}", remedy=remedy) from error
 
@@ -143,4 +146,13 @@ async def _version(buildkitd: str) -> str:
 def _located(settings: Settings, address: str, buildctl: Path, kind: Kind, detail: str) -> Located:
     mirrors = {**settings.mirrors, **registry_mirrors(settings)}
     wiring = Wiring(mirrors=tuple(mirrors.items()), proxies=settings.proxy.as_llb())
-    return Located(BuildKit(address, buildctl, wiring, settings.ca_bundle), kind, detail)
+    engine = BuildKit(
+        address,
+        buildctl,
+        wiring,
+        settings.ca_bundle,
+        tls_of(settings.engine),
+        parse_caches("cache-to", settings.engine.cache_to),
+        parse_caches("cache-from", settings.engine.cache_from),
+    )
+    return Located(engine, kind, detail)

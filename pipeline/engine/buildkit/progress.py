@@ -22,6 +22,7 @@ from pipeline.engine.api import StepEvent, StepStatus
 LOG_LINES_KEPT = 20
 LINE_LIMIT = 4096
 MASK = b"***"
+_SHARED = ("importing cache manifest from ", "exporting cache to ")
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -75,8 +76,11 @@ class Progress:
             yield self._line(digest, self._partial.pop(digest))
 
     def failed(self) -> Vertex | None:
-        """Return the vertex that failed first, leaving out those that were only cancelled because of it."""
-        broken = [vertex for vertex in self.vertices.values() if vertex.error]
+        """Return the vertex that failed first, leaving out those that were only cancelled because of it.
+
+        A shared cache that is out of order fails no solve, so it is never the reason.
+        """
+        broken = [vertex for vertex in self.vertices.values() if vertex.error and not vertex.name.startswith(_SHARED)]
         real = [vertex for vertex in broken if "context canceled" not in vertex.error]
         return min(real, key=lambda vertex: vertex.completed or _LAST, default=None)
 

@@ -12,6 +12,7 @@ import pytest
 from pipeline.catalog.record import Catalog
 from pipeline.catalog.store import catalog_path, render_catalog
 from pipeline.cli import main
+from pipeline.cli import plan_markdown as markdown
 from pipeline.cli.output import text_of
 from pipeline.cli.plan import _lines
 from pipeline.errors import ExitCode
@@ -48,6 +49,23 @@ def test_a_plan_of_what_changed_leaves_the_rest_out() -> None:
 
     assert "\nnode-bun " not in text
     assert "1 new, 3 changed, 1 unchanged, against registry/catalog.json" in text
+
+
+def test_a_plan_is_readable_in_a_summary(golden: Callable[[str, str], None]) -> None:
+    """As a table with all reasons."""
+    golden("cli/plan.md", text_of(markdown.lines_of(comparison(), changed_only=True)))
+
+
+def test_what_others_wrote_is_no_markdown() -> None:
+    """A version that looks like markup, a mention or the end of a cell stays words."""
+    hostile = "1.0`|<img src=x>@everyone\n| [x](http://evil.example)"
+    found = compare(planned(moved(PINS, "agents/claude", hostile)), published(planned()), "x", whole=True)
+    rows = text_of(markdown.lines_of(found, changed_only=True)).splitlines()
+
+    outside = ["".join(row.split("`")[::2]) for row in rows]
+    assert any("everyone" in row for row in rows)
+    assert not any("everyone" in row or "evil" in row or "<img" in row for row in outside)
+    assert {row.replace("\\|", "").count("|") for row in rows if row.startswith("|")} == {5}
 
 
 def test_names_and_versions_of_any_length_fit_a_terminal() -> None:
@@ -111,6 +129,16 @@ def test_a_build_of_what_changed_has_nothing_to_do(recorded: Path, capsys: Captu
     assert answer(recorded, capsys, "build", *NAMES, "--changed") == {"images": []}
 
 
+def test_a_plan_in_markdown_is_all_there_is_on_standard_output(recorded: Path, capsys: Capture) -> None:
+    """So that it can be appended to a summary."""
+    assert main(["-C", str(recorded), "plan", "--changed", "--markdown", "--platform", "amd64"]) == ExitCode.OK
+
+    text = capsys.readouterr().out
+    assert text.startswith("### Images: ")
+    assert "| `node-bun-openclaw` | new |" in text
+    assert "node-bun-claude`" not in text
+
+
 def test_a_catalog_of_a_newer_program_ends_a_plan(tmp_path: Path, capsys: Capture) -> None:
     """With an exit code of its own."""
     catalog_path(tmp_path).parent.mkdir()
@@ -121,6 +149,7 @@ def test_a_catalog_of_a_newer_program_ends_a_plan(tmp_path: Path, capsys: Captur
 
 
 WRONG = {
+    "two forms": (["plan", "--markdown", "--json"], "--markdown and --json are two forms of the same"),
     "nothing named": (["build"], "no image was named"),
     "against nothing": (["build", NAMES[0], "--against", "ghcr.io/me"], "--against says what --changed compares with"),
     "an address": (["plan", "--against", "https://ghcr.io/me"], "'https://ghcr.io/me' is no registry namespace"),

@@ -167,3 +167,15 @@ def test_a_line_beyond_all_measure_is_dropped_and_the_next_one_read() -> None:
     assert lines.feed(b"x" * 6) == []
     assert lines.feed(b"x" * 6) == []
     assert lines.feed(b"x" * 6 + b"\nnext\n") == [b"next"]
+
+
+def test_a_shared_cache_out_of_order_is_no_reason_of_a_failure() -> None:
+    """BuildKit goes on without it; what failed is what came after."""
+    progress = Progress()
+    lost = {"name": "importing cache manifest from registry.example/cache:x", "completed": at(1), "error": "refused"}
+    feed(progress, vertex(**lost), vertex("sha256:b", started=at(1), completed=at(2), error="exit code: 1"))
+
+    failed = progress.failed()
+
+    assert failed is not None
+    assert failed.error == "exit code: 1"
