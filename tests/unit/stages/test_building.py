@@ -305,3 +305,10 @@ def test_an_archive_that_keeps_losing_packages_is_given_up(tmp_path: Path) -> No
         tried(desk)
 
     assert 2 <= len(desk.requests) <= 8
+
+
+def test_an_engine_that_shares_nothing_is_worked_with_as_it_is(tmp_path: Path) -> None:
+    """Only some engines can hand on what they built."""
+    plain = bench(tmp_path)
+
+    assert plain.shared_as("node-bun-claude", "node-bun") is plain
