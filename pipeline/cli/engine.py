@@ -100,7 +100,7 @@ def _settings(session: Session) -> Settings:
 def _status_lines(found: DaemonStatus | None, settings: Settings) -> list[Line]:
     configured = [line(f"configured: {settings.engine.host}")] if settings.engine.host else []
     if found is None or not found.running:
-        return [*configured, line("no embedded daemon runs; the next build starts one")]
+        return configured or [line("no embedded daemon runs; the next build starts one")]
     rows = [
         ("running", f"pid {found.pid}, {found.version}, since {found.started:%Y-%m-%d %H:%M}"),
         ("address", found.address),

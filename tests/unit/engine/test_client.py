@@ -24,6 +24,7 @@ from pipeline.engine.api import (
 from pipeline.engine.buildkit.client import BuildKit, export_argument
 from pipeline.engine.buildkit.lowering import Wiring
 from pipeline.engine.buildkit.probe import probe, routes
+from pipeline.engine.buildkit.shared_cache import parse_caches
 from pipeline.errors import EngineError, UsageError
 from pipeline.platform import AMD64
 from tests.unit.graph.samples import ROOT
@@ -126,3 +127,21 @@ def test_no_proxy_at_all_is_a_star() -> None:
 def test_what_cannot_be_asked_is_an_answer_in_words(url: str) -> None:
     """The probe explains a failure and must not be one."""
     assert isinstance(anyio.run(lambda: probe(url, Wiring(), None)), str)
+
+
+def test_a_solve_takes_from_all_names_and_shares_under_the_first() -> None:
+    """One that exports an image shares nothing, and neither does one that belongs to no image."""
+    places = parse_caches("cache-to", ["type=registry,ref=registry.example/cache"])
+    engine = BuildKit("tcp://x:1", Path("/buildctl"), cache_to=places, cache_from=places)
+    shared = engine.sharing("node-bun-claude", "node-bun")
+
+    taken = [
+        f"--import-cache=type=registry,ref=registry.example/cache:{name}-linux-amd64"
+        for name in ("node-bun-claude", "node-bun")
+    ]
+    *imports, export = shared._shared(AMD64, exporting=False)
+    assert imports == taken
+    assert export.startswith("--export-cache=")
+    assert ":node-bun-claude-linux-amd64," in export
+    assert list(shared._shared(AMD64, exporting=True)) == taken
+    assert list(engine._shared(AMD64, exporting=False)) == []

@@ -402,10 +402,6 @@ def _lose_the_index(out: Path) -> None:
     (out / "index.json").unlink()
 
 
-def _spoil_the_index(out: Path) -> None:
-    (out / "index.json").write_text("[")
-
-
 def _name_another(out: Path) -> None:
     path = out / "index.json"
     path.write_text(path.read_text().replace("node-bun-claude", "node-bun-other"))
@@ -459,3 +455,10 @@ def test_a_docker_daemon_is_always_given_the_image(tmp_path: Path, monkeypatch: 
 
 async def _delivered(*_: object) -> None:
     await anyio.lowlevel.checkpoint()
+
+
+def test_an_engine_that_shares_nothing_is_worked_with_as_it_is(tmp_path: Path) -> None:
+    """Only some engines can hand on what they built."""
+    plain = bench(tmp_path)
+
+    assert plain.shared_as("node-bun-claude", "node-bun") is plain
