@@ -46,7 +46,7 @@ def command(
         raise UsageError("--against says what --changed compares with", remedy="add --changed")
     names = (images or []) if changed else named(images)
     session = session_of(context)
-    project = flow.open_project(session.project)
+    project = flow.open_project(session.project, session.engine)
     target = parse_output(output)
     wanted = platforms(platform)
 

@@ -25,7 +25,7 @@ def command(
     """Run the smoke tests of images as their user, without writing the images out. Exit code 8 if one fails."""
     names = named(images)
     session = session_of(context)
-    project = flow.open_project(session.project)
+    project = flow.open_project(session.project, session.engine)
     wanted = platforms(platform)
 
     async def work(session: Session) -> tuple[SmokeReport, ...]:
