@@ -2,8 +2,9 @@
 
 Rules kept here:
 
-- the layers of the root are left as they are, byte for byte; those of our making get one timestamp, a fixed order of
-  entries, and headers that say nothing of the machine that built them;
+- the layers of a root that lies on this machine are taken from there, byte for byte;
+- the others get a fixed order of entries, and headers that say nothing of the machine that built them; those of our
+  making get one timestamp too;
 - the config is ours, with the layers' digests filled in;
 - a blob is written under a temporary name and moved to its digest.
 """
@@ -17,10 +18,10 @@ import os
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from pipeline.digest import Digest, canonical_json
 from pipeline.engine.api import Compression, ImageContent
@@ -43,26 +44,28 @@ class _Compressor(Protocol):
     def flush(self) -> bytes: ...
 
 
-def repack(archive: Path, layout: Path, content: ImageContent, own_layers: int | None) -> Digest:
+def repack(
+    archive: Path, layout: Path, content: ImageContent, own_layers: int, root: Sequence[Path] | None = None
+) -> Digest:
     """Write the only image of the OCI tar `archive` into `layout` and return the manifest digest.
 
-    The uppermost `own_layers` are packed anew, all of them where it is None. Raises IntegrityError where the archive
-    is not what an export of uncompressed layers is.
+    The uppermost `own_layers` are of our making; those below are in the files `root` where that is given. Raises
+    IntegrityError where the archive is not what an export of uncompressed layers is.
     """
     (layout / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive) as outer:
         index = json.load(_member(outer, "index.json"))
         manifest = json.load(_blob(outer, index["manifests"][0]["digest"]))
         layers = manifest["layers"]
-        first = 0 if own_layers is None else len(layers) - own_layers
-        if first < 0:
-            raise IntegrityError(f"the engine exported {len(layers)} layers for {content.name}, fewer than were built")
-        packed = []
-        for number, layer in enumerate(layers):
+        below = len(layers) - own_layers
+        if below < 0 or (root is not None and below != len(root)):
+            raise IntegrityError(f"the engine exported {len(layers)} layers for {content.name}, not those built")
+        packed = [_pack_as_it_is(path, layout, content.compression) for path in root or ()]
+        for number, layer in enumerate(layers[len(packed) :], start=len(packed)):
             if layer["mediaType"] != TAR_LAYER_TYPE:
                 raise IntegrityError(f"the engine exported a layer of the type {layer['mediaType']}")
             with _blob(outer, layer["digest"]) as tar:
-                packed.append(_pack(tar, layout, content, anew=number >= first))
+                packed.append(_pack_anew(tar, layout, content, own=number >= below))
     config = json.loads(content.config)
     diff_ids = tuple(diff_id for diff_id, _ in packed)
     return write_described(layout, content.name, config, diff_ids, tuple(descriptor for _, descriptor in packed))
@@ -70,10 +73,10 @@ def repack(archive: Path, layout: Path, content: ImageContent, own_layers: int |
 
 def write_archive(file: IO[bytes], manifest: Descriptor, blobs: Mapping[Digest, Path]) -> None:
     """Write an image as an OCI layout in a tar, equal images as equal bytes."""
-    index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [manifest.as_json()]}
+    index = canonical_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [manifest.as_json()]})
+    version = canonical_json({"imageLayoutVersion": "1.0.0"})
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, data in (("index.json", index), ("oci-layout", {"imageLayoutVersion": "1.0.0"})):
-            text = canonical_json(data)
+        for name, text in (("index.json", index), ("oci-layout", version)):
             _add(tar, name, len(text), io.BytesIO(text))
         for digest, path in sorted(blobs.items()):
             with path.open("rb") as blob:
@@ -87,29 +90,41 @@ def _add(tar: tarfile.TarFile, name: str, size: int, data: IO[bytes]) -> None:
     tar.addfile(entry, data)
 
 
-def _pack(tar: IO[bytes], layout: Path, content: ImageContent, *, anew: bool) -> tuple[Digest, Descriptor]:
-    """Write one layer as a blob and return the digest of what is in it, and its descriptor."""
+def _pack_as_it_is(path: Path, layout: Path, compression: Compression) -> tuple[Digest, Descriptor]:
+    """Write one uncompressed layer as a blob and return the digest of what is in it, and its descriptor."""
+    with path.open("rb") as tar, _new_blob(layout, compression) as blob:
+        for chunk in iter(lambda: tar.read(_CHUNK), b""):
+            blob.write(chunk)
+    return blob.diff_id, Descriptor(_TYPES[compression], blob.digest, blob.size)
+
+
+def _pack_anew(tar: IO[bytes], layout: Path, content: ImageContent, *, own: bool) -> tuple[Digest, Descriptor]:
     with _new_blob(layout, content.compression) as blob:
-        if anew:
-            _rewrite(tar, blob, content.epoch)
-        else:
-            for chunk in iter(lambda: tar.read(_CHUNK), b""):
-                blob.write(chunk)
+        _rewrite(tar, blob, content.epoch if own else None)
     return blob.diff_id, Descriptor(_TYPES[content.compression], blob.digest, blob.size)
 
 
-def _rewrite(source: IO[bytes], target: _Blob, epoch: int) -> None:
+def _rewrite(source: IO[bytes], target: _Blob, epoch: int | None) -> None:
     with (
         tarfile.open(fileobj=source, mode="r:") as old,
         tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as new,  # type: ignore[call-overload]
     ):
         # A hard link follows what it is a link to, which only an order of their own makes sure of.
-        for entry in sorted(old.getmembers(), key=lambda entry: (entry.islnk(), entry.name)):
-            entry.mtime = epoch
+        for entry in sorted(old.getmembers(), key=lambda entry: (entry.islnk(), _plain(entry.name))):
+            if not (name := _plain(entry.name)):
+                continue
+            data = old.extractfile(entry) if entry.isreg() else None
+            entry.name = name
+            entry.linkname = _plain(entry.linkname) if entry.islnk() else entry.linkname
+            entry.mtime = int(entry.mtime) if epoch is None else epoch
             entry.uname = entry.gname = ""
-            kept = {name: value for name, value in entry.pax_headers.items() if name.startswith("SCHILY.xattr.")}
+            kept = {key: value for key, value in entry.pax_headers.items() if key.startswith("SCHILY.xattr.")}
             entry.pax_headers = kept
-            new.addfile(entry, old.extractfile(entry) if entry.isreg() else None)
+            new.addfile(entry, data)
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix(".").lstrip("/") if name in {".", "./"} or name.startswith("./") else name.strip("/")
 
 
 class _Blob:

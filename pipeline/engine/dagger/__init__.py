@@ -10,7 +10,8 @@ What each operation becomes (`lowering.py`, `files.py`):
   `withMountedDirectory(readOnly)`, `withMountedCache(LOCKED)`, `withMountedSecret` and one `withExec`; the result is
   `rootfs()`, or `directory(output)` of a mount that was empty
 - `Files`: one `withExec` of a shell script in a *helper root*, whatever its actions are; see `files.py`
-- `Diff`: `lower.diff(upper)`
+- `Diff`: `lower.diff(upper)`, from which a script in the helper root takes the links that the engine left in
+  `/etc/ssl/certs`: where it trusts further authorities, each step would bring their names into the image
 - `Merge`: `withDirectory("/", layer)` for each layer above the first
 
 What Dagger cannot say, and what is done instead:

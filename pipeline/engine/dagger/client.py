@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import assert_never
 
 import anyio
-
 import dagger
+
 from pipeline.digest import Digest, hex_of
 from pipeline.engine.api import (
     ArchiveExport,
@@ -29,7 +28,7 @@ from pipeline.engine.api import (
 )
 from pipeline.engine.dagger.failure import explain, lost
 from pipeline.engine.dagger.lowering import Promise, Site, World, helper_of, lower
-from pipeline.engine.layout import blob_path, read_manifest
+from pipeline.engine.layout import TAR_LAYER_TYPE, blob_path, read_manifest
 from pipeline.engine.repack import repack, write_archive
 from pipeline.errors import BuildError, EngineError, OutputError
 from pipeline.graph import State, walk
@@ -68,7 +67,7 @@ class Dagger:
         )
         digest = None
         for export in exports:
-            digest = await self._export(export, state, directory, platform) or digest
+            digest = await self._export(export, state, directory, platform, layouts) or digest
         cached = MappingProxyType({step.digest: False for step in walk(state)})
         return Solved(digest, cached, time.monotonic() - started)
 
@@ -95,9 +94,7 @@ class Dagger:
         site = Site(self.client, platform, archives, files, helper, self.world)
         return await _Walk(site, on_progress).build(steps)
 
-    async def container(
-        self, directory: dagger.Directory, platform: Platform
-    ) -> dagger.Container:
+    def container(self, directory: dagger.Directory, platform: Platform) -> dagger.Container:
         """Return a container of `directory`, without any config."""
         return self.client.container(platform=dagger.Platform(str(platform))).with_rootfs(directory)
 
@@ -116,15 +113,20 @@ class Dagger:
         return self.client.host().file(str(file))
 
     async def _export(
-        self, export: Export, state: State, directory: dagger.Directory, platform: Platform
+        self,
+        export: Export,
+        state: State,
+        directory: dagger.Directory,
+        platform: Platform,
+        layouts: Mapping[Digest, Path],
     ) -> Digest | None:
         try:
             match export:
                 case FilesExport(folder):
                     await directory.export(str(folder))
                     return None
-                case LayoutExport(folder, content):
-                    return await self._export_image(directory, platform, state, export)
+                case LayoutExport():
+                    return await self._export_image(export, directory, platform, _parts(state, layouts))
                 case ArchiveExport() | RegistryExport():
                     raise OutputError(
                         "the Dagger engine writes OCI layouts only: what it would push itself is not what was tested",
@@ -138,23 +140,40 @@ class Dagger:
             raise lost(error) from error
 
     async def _export_image(
-        self, directory: dagger.Directory, platform: Platform, state: State, export: LayoutExport
+        self, export: LayoutExport, directory: dagger.Directory, platform: Platform, parts: _Parts
     ) -> Digest:
-        container = await self.container(directory, platform)
-        file = container.as_tarball(forced_compression=dagger.ImageLayerCompression.Uncompressed)
+        file = self.container(directory, platform).as_tarball(
+            forced_compression=dagger.ImageLayerCompression.Uncompressed
+        )
         with tempfile.TemporaryDirectory(prefix=".agc-dagger-", dir=export.directory.parent) as folder:
             archive = Path(folder) / "image.tar"
             await file.export(str(archive))
             return await anyio.to_thread.run_sync(
-                repack, archive, export.directory, export.content, _own_layers(state)
+                repack, archive, export.directory, export.content, parts.own, parts.root
             )
 
 
-def _own_layers(state: State) -> int | None:
-    """Return how many layers of an image are of our making: all but those of the root below them."""
-    if isinstance(state.op, Merge):
-        return len(state.op.layers) - 1 if isinstance(state.op.layers[0].op, Image | Layout) else None
-    return 0 if isinstance(state.op, Image | Layout) else None
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What an image is made of: so many layers of our making, on those of a root that may lie here as files."""
+
+    own: int
+    root: tuple[Path, ...] | None = None
+
+
+def _parts(state: State, layouts: Mapping[Digest, Path]) -> _Parts:
+    layers = state.op.layers if isinstance(state.op, Merge) else (state,)
+    match layers[0].op:
+        case Layout(digest):
+            layout = layouts[digest]
+            blobs = read_manifest(layout, digest).layers
+            as_they_are = all(blob.media_type == TAR_LAYER_TYPE for blob in blobs)
+            files = tuple(blob_path(layout, blob.digest) for blob in blobs)
+            return _Parts(len(layers) - 1, files if as_they_are else None)
+        case Image():
+            return _Parts(len(layers) - 1)
+        case _:
+            return _Parts(len(layers))
 
 
 class _Walk:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import dagger
+
 from pipeline.engine.dagger.client import Dagger
 from pipeline.engine.dagger.failure import lost
 from pipeline.engine.dagger.lowering import World

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import dagger
+
 from pipeline.errors import AgcError, BuildError, EngineError, FailedStep, IntegrityError, SourceGoneError
 from pipeline.graph import State
 from pipeline.graph.ops import Http
@@ -13,7 +14,9 @@ _MISMATCH = re.compile(r"checksum mismatch|digest mismatch|expected digest", re.
 _GONE = re.compile(r"\b(?:404|410)\b")
 _NO_SPACE = re.compile(r"no space left on device")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_LOST = re.compile(r"connection (?:refused|reset)|broken pipe|session (?:not found|closed)|EOF$|client .*(?:gone|closed)")
+_LOST = re.compile(
+    r"connection (?:refused|reset)|broken pipe|session (?:not found|closed)|EOF$|client .*(?:gone|closed)"
+)
 _LAST_LINES = 40
 _REPEAT = "repeat the command: finished steps are kept"
 _UPGRADE = "agc lock --upgrade NAME"

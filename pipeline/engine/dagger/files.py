@@ -60,6 +60,29 @@ while [ $# -gt 0 ]; do
 done
 """
 
+# Where the engine trusts further authorities it puts them into a container while a step runs, takes them out, and
+# leaves links that lead nowhere. Their names are the host's business. Links are followed by hand: this step has those
+# authorities too, and what is mounted would seem to lead to them.
+_TIDY = r"""
+set -eu
+certs=/etc/ssl/certs
+# $1 path below what the step left, $2 how many links may follow each other
+leads() {
+  [ "$2" -gt 0 ] || return 1
+  [ -L "/agc/in$1" ] || { [ -e "/agc/in$1" ]; return; }
+  next=$(readlink "/agc/in$1")
+  case $next in /*) ;; *) next=${1%/*}/$next ;; esac
+  leads "$next" $(($2 - 1))
+}
+for link in "/agc/out$certs"/*; do
+  [ ! -L "$link" ] || leads "$certs/${link##*/}" 8 || rm "$link"
+done
+rmdir "/agc/out$certs" /agc/out/etc/ssl /agc/out/etc 2>/dev/null || true
+"""
+TIDY = ("sh", "-c", _TIDY, "tidy")
+"""The command that takes from a difference in `OUT` what the engine left in it; what has it all is at `UPPER`."""
+UPPER = f"{PLACE}/in"
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -120,4 +143,4 @@ def _settled(owner: Owner | None, timestamp: int | None, mode: str) -> tuple[str
     return name, _UNCHANGED if timestamp is None else str(timestamp), mode or _UNCHANGED
 
 
-__all__ = ["OUT", "PLACE", "Script", "Source", "script"]
+__all__ = ["OUT", "TIDY", "UPPER", "Script", "Source", "script"]

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import assert_never
 
 import dagger
+
 from pipeline.digest import Digest
-from pipeline.engine.dagger.files import OUT, script
+from pipeline.engine.dagger.files import OUT, TIDY, UPPER, script
 from pipeline.errors import EngineError
 from pipeline.graph import State
 from pipeline.graph.ops import Diff, Files, Http, Image, Layout, Merge, Network, Run, Scratch
@@ -105,31 +106,38 @@ def lower(state: State, built: Callable[[State], dagger.Directory], site: Site) 
     Raises EngineError where the graph needs what is not at hand: a secret, a layout, a helper root.
     """
     match state.op:
-        case Scratch():
-            return Promise(site.client.directory())
-        case Image(ref):
-            # The engine has its own mirrors of registries; ours replace the prefix of the reference.
-            return Promise(site.container().from_(mirrored(ref, site.world.mirrors)).rootfs())
-        case Layout(digest):
-            if digest not in site.layouts:
-                raise EngineError(f"no layout holds the root {digest}", remedy="agc lock, then repeat the command")
-            return Promise(site.container().import_(site.layouts[digest]).rootfs())
-        case Http(checksum, filename, url):
-            file = site.client.http(mirrored(url, site.world.mirrors), name=filename, checksum=checksum)
-            return Promise(site.client.directory().with_file(f"/{filename}", file))
         case Run():
             return _run(state.op, built, site)
         case Files():
             return _files(state, state.op, built, site)
-        case Diff(lower, upper):
-            return Promise(built(lower).diff(built(upper)))
+        case Diff():
+            return _diff(state.op, built, site)
         case Merge(layers):
             merged = built(layers[0])
             for layer in layers[1:]:
                 merged = merged.with_directory("/", built(layer))
             return Promise(merged)
+        case Scratch() | Image() | Layout() | Http():
+            return Promise(_fetched(state.op, site))
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _fetched(op: Scratch | Image | Layout | Http, site: Site) -> dagger.Directory:
+    """Return what is made from no other state."""
+    match op:
+        case Scratch():
+            return site.client.directory()
+        case Image(ref):
+            # The engine has its own mirrors of registries; ours replace the prefix of the reference.
+            return site.container().from_(mirrored(ref, site.world.mirrors)).rootfs()
+        case Layout(digest):
+            if digest not in site.layouts:
+                raise EngineError(f"no layout holds the root {digest}", remedy="agc lock, then repeat the command")
+            return site.container().import_(site.layouts[digest]).rootfs()
+        case Http(checksum, filename, url):
+            file = site.client.http(mirrored(url, site.world.mirrors), name=filename, checksum=checksum)
+            return site.client.directory().with_file(f"/{filename}", file)
 
 
 def _run(op: Run, built: Callable[[State], dagger.Directory], site: Site) -> Promise:
@@ -186,10 +194,20 @@ def _secret(site: Site, file: Path) -> dagger.Secret:
     return site.client.secret(f"file://{file}")
 
 
+def _diff(op: Diff, built: Callable[[State], dagger.Directory], site: Site) -> Promise:
+    difference = built(op.lower).diff(built(op.upper))
+    if site.helper is None:
+        return Promise(difference)
+    container = site.container().with_rootfs(built(site.helper)).with_mounted_directory(OUT, difference)
+    container = container.with_mounted_directory(UPPER, built(op.upper), read_only=True)
+    container = container.with_user("0:0").with_exec(list(TIDY), no_init=True)
+    return Promise(container.directory(OUT), container)
+
+
 def _files(state: State, op: Files, built: Callable[[State], dagger.Directory], site: Site) -> Promise:
     if site.helper is None:
         raise EngineError(
-            f"{state.name or 'a step'} puts files in place, for which Dagger needs a root file system, and there is none",
+            f"{state.name or 'a step'} puts files in place; for that Dagger needs a root file system, and there is none",
             location=state.location,
             remedy="build it with BuildKit",
         )
