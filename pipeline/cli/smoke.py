@@ -34,7 +34,7 @@ def command(
 
     reports = run_command(context, work)
     if not session.output.json or all(reports):
-        session.output.result({"reports": [_report(report) for report in reports]}, lambda: _lines(reports))
+        session.output.result({"reports": [_report(report) for report in reports]}, lambda: lines_of(reports))
     for report in reports:
         report.raise_for_failures()
 
@@ -60,7 +60,8 @@ def _report(report: SmokeReport) -> dict[str, Any]:
     }
 
 
-def _lines(reports: Sequence[SmokeReport]) -> Iterator[Line]:
+def lines_of(reports: Sequence[SmokeReport]) -> Iterator[Line]:
+    """Yield the results of all tests for people."""
     for report in reports:
         yield line(Span(report.image, "bold"), "  ", Span(str(report.platform), "cyan"))
         yield from table([_row(result) for result in report.results], indent=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -38,17 +39,18 @@ from pipeline.platform import Platform
 _AT_ONCE = 8
 
 
+def in_module() -> bool:
+    """Tell whether this program is itself a step of the engine, which has no host to read files from."""
+    return "DAGGER_MODULE" in os.environ
+
+
 @dataclass(frozen=True, slots=True)
 class Dagger:
-    """A Dagger engine, spoken to by `client`; archives of layouts are kept in `folder`.
-
-    `in_module` tells that this program is itself a step of the engine, which has no host to read files from.
-    """
+    """A Dagger engine, spoken to by `client`; archives of layouts are kept in `folder`."""
 
     client: dagger.Client
     folder: Path
     world: World = field(default_factory=World)
-    in_module: bool = False
 
     async def solve(
         self,
@@ -108,7 +110,7 @@ class Dagger:
             with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as made:
                 write_archive(made, manifest.descriptor, {blob: blob_path(layout, blob) for blob in blobs})
             Path(made.name).replace(file)
-        if self.in_module:
+        if in_module():
             return self.client.current_module().workdir_file(str(file.relative_to(Path.cwd())))
         return self.client.host().file(str(file))
 

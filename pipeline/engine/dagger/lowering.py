@@ -207,7 +207,7 @@ def _diff(op: Diff, built: Callable[[State], dagger.Directory], site: Site) -> P
 def _files(state: State, op: Files, built: Callable[[State], dagger.Directory], site: Site) -> Promise:
     if site.helper is None:
         raise EngineError(
-            f"{state.name or 'a step'} puts files in place; for that Dagger needs a root file system, and there is none",
+            f"{state.name or 'a step'} puts files in place, for which Dagger needs a root file system",
             location=state.location,
             remedy="build it with BuildKit",
         )
