@@ -7,8 +7,8 @@ What each operation becomes (`lowering.py`, `files.py`):
 - `Layout`: `container(platform).import(tar of the layout).rootfs()`
 - `Http`: `directory().withFile("/name", http(url, name, checksum))`
 - `Run`: `container(platform).withRootfs(root)`, then `withEnvVariable`, `withWorkdir`, `withUser`,
-  `withMountedDirectory(readOnly)`, `withMountedCache(LOCKED)`, `withMountedSecret` and one `withExec`; the result is
-  `rootfs()`, or `directory(output)` of a mount that was empty
+  `withMountedDirectory(readOnly)`, or `withMountedFile` for what was fetched, `withMountedCache(LOCKED)`,
+  `withMountedSecret` and one `withExec`; the result is `rootfs()`, or `directory(output)` of a mount that was empty
 - `Files`: one `withExec` of a shell script in a *helper root*, whatever its actions are; see `files.py`
 - `Diff`: `lower.diff(upper)`, from which a script in the helper root takes the links that the engine left in
   `/etc/ssl/certs`: where it trusts further authorities, each step would bring their names into the image

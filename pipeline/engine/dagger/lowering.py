@@ -147,10 +147,12 @@ def _run(op: Run, built: Callable[[State], dagger.Directory], site: Site) -> Pro
     if op.output is not None:
         container = container.with_mounted_directory(op.output, site.client.directory())
     for mount in op.mounts:
-        source = built(mount.source)
-        if path := mount.path.strip("/"):
-            source = source.directory(path)
-        container = container.with_mounted_directory(mount.target, source, read_only=True)
+        source, path = built(mount.source), mount.path.strip("/")
+        if isinstance(mount.source.op, Http) and path:
+            container = container.with_mounted_file(mount.target, source.file(path))
+            continue
+        folder = source.directory(path) if path else source
+        container = container.with_mounted_directory(mount.target, folder, read_only=True)
     for name, target in op.caches:
         volume = site.client.cache_volume(name, sharing=dagger.CacheSharingMode.LOCKED)
         container = container.with_mounted_cache(target, volume, sharing=dagger.CacheSharingMode.LOCKED)
