@@ -163,7 +163,7 @@ def _path(node: graphql.FieldNode) -> list[str]:
     while node.selection_set:
         (below,) = node.selection_set.selections
         if isinstance(below, graphql.InlineFragmentNode):
-            (below,) = below.selection_set.selections
+            (below,) = below.selection_set.selections or ()
         assert isinstance(below, graphql.FieldNode)
         node = below
         names.append(node.name.value)
