@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -207,7 +208,8 @@ def test_the_module_is_registered_and_its_functions_run(
         async with dagger.connection():
             assert await module._typedefs()
             roots = dagger.dag.host().directory(str(agc.cache / "roots"))
-            called = Module(roots=roots)
+            make: Any = Module
+            called = make(roots=roots)
             assert (await called.validate()).startswith("valid: ")
             container = await called.build(IMAGE)
             assert await container.entrypoint() == ["/usr/bin/tini", "--"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -97,8 +98,10 @@ def test_a_function_returns_what_its_command_prints(tmp_path: Path, monkeypatch:
     """Text, or JSON where that is asked for."""
     monkeypatch.chdir(tmp_path)
 
+    module: Any = Agc()
+
     async def ask() -> tuple[str, str]:
-        return await Agc().validate(), await Agc().list_matrix(agent="claude", json=True)
+        return await module.validate(), await module.list_matrix(agent="claude", json=True)
 
     text, data = anyio.run(ask)
 

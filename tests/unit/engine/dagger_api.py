@@ -148,7 +148,7 @@ class Recorded:
         (first,) = operation.selection_set.selections
         assert isinstance(first, graphql.FieldNode)
         if first.name.value == _GIVEN and len(_path(first)) == 2:
-            (argument,) = first.arguments
+            (argument,) = first.arguments or ()
             assert isinstance(argument.value, graphql.StringValueNode)
             return _answer(_path(first), argument.value.value)
         text = graphql.print_ast(request.document)
@@ -163,7 +163,8 @@ def _path(node: graphql.FieldNode) -> list[str]:
     while node.selection_set:
         (below,) = node.selection_set.selections
         if isinstance(below, graphql.InlineFragmentNode):
-            (below,) = below.selection_set.selections or ()
+            assert below.selection_set
+            (below,) = below.selection_set.selections
         assert isinstance(below, graphql.FieldNode)
         node = below
         names.append(node.name.value)
