@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 from pipeline.catalog.store import catalog_path, read_catalog
 from pipeline.compose.image import compose_all
 from pipeline.engine.api import Compression
+from pipeline.engine.choose import open_engine
+from pipeline.engine_name import EngineName
 from pipeline.platform import Platform
 from pipeline.resolve.lock import require
 from pipeline.resolve.plan import ImagePlan
@@ -36,9 +39,10 @@ if TYPE_CHECKING:
     from pipeline.stages.upgrade import LockRequest, LockResult
 
 
-def open_project(folder: Path) -> Project:
-    """Read and check a project; raises ErrorGroup with everything that is wrong."""
-    return load_project(folder, os.environ)
+def open_project(folder: Path, engine: EngineName | None = None) -> Project:
+    """Read and check a project, to be built on `engine`; raises ErrorGroup with everything that is wrong."""
+    project = load_project(folder, os.environ)
+    return replace(project, settings=project.settings.on_engine(engine))
 
 
 def image_names(folder: Path) -> tuple[str, ...]:
@@ -92,7 +96,8 @@ async def lock(project: Project, request: LockRequest, reporter: Reporter) -> Lo
     """Resolve what is missing, stale or asked for, write it, and return what changed, what did not, and why."""
     from pipeline.stages.locking import update_locks  # no build needs it
 
-    return await update_locks(project, request, await _bench(project, reporter))
+    async with _bench(project, reporter) as bench:
+        return await update_locks(project, request, bench)
 
 
 async def build(
@@ -119,27 +124,28 @@ async def build(
     if output.kind is OutputKind.PUSH:
         read_catalog(catalog_path(project.folder))  # one that could not be written to afterwards is told now
     planned = time.monotonic()
-    bench = await _bench(project, reporter)
-    plans = await lay_roots(plans, project.locks.roots, bench, locked=locked)
-    ready = time.monotonic()
     tests: list[SmokeReport] = []
 
     def pushed(published: Publication) -> None:
         remember(project.folder, published)
 
-    async def one(name: str) -> ImageReport:
-        own = [plan for plan in plans if plan.name == name]
-        shared = bench.shared_as(name, own[0].base.name)
-        report = await build_image(
-            own, output, compression, shared, tests, locked=locked, tested=tested, on_pushed=pushed
-        )
-        stages = {"plan": planned - started, "engine and root": ready - planned, **report.seconds}
-        return replace(report, seconds={**stages, "total": time.monotonic() - started})
+    async with _bench(project, reporter) as bench:
+        plans = await lay_roots(plans, project.locks.roots, bench, locked=locked)
+        ready = time.monotonic()
 
-    try:
-        return await for_each(tuple(dict.fromkeys(plan.name for plan in plans)), one, str)
-    finally:
-        _write_junit(tests, junit)
+        async def one(name: str) -> ImageReport:
+            own = [plan for plan in plans if plan.name == name]
+            shared = bench.shared_as(name, own[0].base.name)
+            report = await build_image(
+                own, output, compression, shared, tests, locked=locked, tested=tested, on_pushed=pushed
+            )
+            stages = {"plan": planned - started, "engine and root": ready - planned, **report.seconds}
+            return replace(report, seconds={**stages, "total": time.monotonic() - started})
+
+        try:
+            return await for_each(tuple(dict.fromkeys(plan.name for plan in plans)), one, str)
+        finally:
+            _write_junit(tests, junit)
 
 
 async def smoke(
@@ -153,13 +159,13 @@ async def smoke(
 ) -> tuple[SmokeReport, ...]:
     """Run the smoke tests of images and return all reports, failures among them."""
     plans = project.plan(tuple(names), platforms)
-    bench = await _bench(project, reporter)
-    laid = await lay_roots(plans, project.locks.roots, bench, locked=locked)
+    async with _bench(project, reporter) as bench:
+        laid = await lay_roots(plans, project.locks.roots, bench, locked=locked)
 
-    async def one(plan: ImagePlan) -> SmokeReport:
-        return (await try_image(plan, bench.shared_as(plan.name, plan.base.name), locked=locked)).smoke
+        async def one(plan: ImagePlan) -> SmokeReport:
+            return (await try_image(plan, bench.shared_as(plan.name, plan.base.name), locked=locked)).smoke
 
-    reports = await for_each(laid, one, lambda plan: f"{plan.name} on {plan.platform}")
+        reports = await for_each(laid, one, lambda plan: f"{plan.name} on {plan.platform}")
     _write_junit(reports, junit)
     return reports
 
@@ -181,12 +187,10 @@ def generate(folder: Path, only: Iterable[str], *, write: bool) -> tuple[tuple[G
     return files, drifts
 
 
-async def _bench(project: Project, reporter: Reporter) -> Workbench:
-    # Imported late: protobuf and the daemon's management are not needed to validate or plan.
-    from pipeline.engine.buildkit.locate import connect
-
-    located = await connect(project.settings, reporter.notify)
-    return Workbench(project.settings, located.engine, reporter)
+@asynccontextmanager
+async def _bench(project: Project, reporter: Reporter) -> AsyncIterator[Workbench]:
+    async with open_engine(project.settings, reporter.notify) as engine:
+        yield Workbench(project.settings, engine, reporter)
 
 
 def _write_junit(reports: Iterable[SmokeReport], path: Path | None) -> None:

@@ -31,6 +31,7 @@ from typing import Annotated, Any, Literal, Self
 import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline.engine_name import EngineName
 from pipeline.errors import DefinitionError, ErrorGroup, Location, UsageError
 from pipeline.mirrors import mirrored
 
@@ -53,6 +54,7 @@ _VARIABLES = (
     ("proxy", "http", ("http_proxy", "HTTP_PROXY")),
     ("proxy", "https", ("https_proxy", "HTTPS_PROXY")),
     ("proxy", "no", ("no_proxy", "NO_PROXY")),
+    ("engine", "name", ("AGC_ENGINE",)),
     ("engine", "host", ("BUILDKIT_HOST",)),
     ("engine", "buildctl", ("AGC_BUILDCTL",)),
     ("engine", "tls-ca", ("AGC_TLS_CA",)),
@@ -92,12 +94,13 @@ class Proxy(_Part):
 
 
 class EngineSettings(_Part):
-    """Which engine builds. An empty `host` means: find or start one.
+    """Which engine builds. An empty `host` means: find or start one; all but `name` is about BuildKit.
 
     `archive` is the URL of a BuildKit release archive to take the programs from, instead of building them. What begins
     with `tls` is for a `tcp://` host; `cache_to` and `cache_from` are places where engines share what they built.
     """
 
+    name: EngineName = EngineName.BUILDKIT
     host: str = ""
     image: str = f"docker.io/moby/buildkit:{BUILDKIT_VERSION}"
     buildctl: Path | None = None
@@ -133,6 +136,11 @@ class Settings(_Part):
     proxy: Proxy = Proxy()
     mirrors: Frozen = Field(default_factory=lambda: MappingProxyType({}))
     engine: EngineSettings = EngineSettings()
+
+    def on_engine(self, name: EngineName | None) -> Self:
+        """Return the settings with another engine, where one is named."""
+        engine = self.engine.model_copy(update={"name": name}) if name else self.engine
+        return self.model_copy(update={"engine": engine})
 
     def mirrored(self, url: str) -> str:
         """Return `url` with the longest matching mirror prefix replaced."""

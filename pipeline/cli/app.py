@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from pipeline.cli.output import Color, Output, line
+from pipeline.engine_name import EngineName
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ class Session:
 
     project: Path = field(default_factory=Path.cwd)
     output: Output = field(default_factory=Output)
+    engine: EngineName | None = None
 
 
 @dataclass(slots=True)
@@ -60,6 +62,13 @@ def _on_project(context: typer.Context, value: Path | None) -> Path | None:
     invocation = context.find_object(Invocation)
     if invocation and value:
         invocation.session = replace(invocation.session, project=value)
+    return value
+
+
+def _on_engine(context: typer.Context, value: EngineName | None) -> EngineName | None:
+    invocation = context.find_object(Invocation)
+    if invocation and value:
+        invocation.session = replace(invocation.session, engine=value)
     return value
 
 
@@ -121,6 +130,10 @@ ColorOption = Annotated[
     Color | None,
     typer.Option("--color", help="When to use colour (auto: on a terminal).", callback=_on_color, show_default=False),
 ]
+EngineOption = Annotated[
+    EngineName | None,
+    typer.Option("--engine", help="What builds (default: buildkit).", callback=_on_engine, show_default=False),
+]
 VersionOption = Annotated[
     bool, typer.Option("--version", help="Show the version and exit.", callback=_on_version, is_eager=True)
 ]
@@ -132,6 +145,7 @@ def _shared(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     color: ColorOption = None,
+    engine: EngineOption = None,
 ) -> None:
     """Stand for the options that every command understands; their callbacks do the work."""
 

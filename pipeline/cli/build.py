@@ -52,7 +52,7 @@ def command(
         raise UsageError("--junit has nothing to write with --no-smoke", remedy="leave one of them out")
     names = named(images, everything=everything or (changed and not images))
     session = session_of(context)
-    project = flow.open_project(session.project)
+    project = flow.open_project(session.project, session.engine)
     target = parse_output(output)
     wanted = platforms(platform)
 

@@ -46,7 +46,7 @@ def command(
     """
     session = session_of(context)
     request = LockRequest(datetime.now(UTC), tuple(upgrade or ()), cool_down, _releases(accept or ()))
-    project = flow.open_project(session.project)
+    project = flow.open_project(session.project, session.engine)
     if check:
         flow.check_lock(project)
         session.output.result({"locked": True, "changes": []}, lambda: [line("the lock is complete")])

@@ -26,7 +26,7 @@ def command(
     """Run the smoke tests of images as their user, without writing the images out. Exit code 8 if one fails."""
     names = named(images, everything=everything)
     session = session_of(context)
-    project = flow.open_project(session.project)
+    project = flow.open_project(session.project, session.engine)
     wanted = platforms(platform)
 
     async def work(session: Session) -> tuple[SmokeReport, ...]:
@@ -35,7 +35,7 @@ def command(
 
     reports = run_command(context, work)
     if not session.output.json or all(reports):
-        session.output.result({"reports": [_report(report) for report in reports]}, lambda: _lines(reports))
+        session.output.result({"reports": [_report(report) for report in reports]}, lambda: lines_of(reports))
     for report in reports:
         report.raise_for_failures()
 
@@ -61,7 +61,8 @@ def _report(report: SmokeReport) -> dict[str, Any]:
     }
 
 
-def _lines(reports: Sequence[SmokeReport]) -> Iterator[Line]:
+def lines_of(reports: Sequence[SmokeReport]) -> Iterator[Line]:
+    """Yield the results of all tests for people."""
     for report in reports:
         yield line(Span(report.image, "bold"), "  ", Span(str(report.platform), "cyan"))
         yield from table([_row(result) for result in report.results], indent=2)

@@ -92,17 +92,24 @@ def write_single_layer_image(layout: Path, tar: Path, architecture: str) -> Dige
     blobs.mkdir(parents=True, exist_ok=True)
     tar.rename(blob_path(layout, layer.digest))
     config = {"architecture": architecture, "os": "linux", "config": {}}
-    return _write_image(layout, "root", config, (layer,))
+    return write_described(layout, "root", config, (layer.digest,), (layer,))
 
 
 def write_image(layout: Path, name: str, config: Mapping[str, Any], layers: Iterable[bytes]) -> Digest:
     """Write an image of uncompressed layer tars, lowest first, and return the manifest digest."""
     (layout / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-    return _write_image(layout, name, config, tuple(_add_bytes(layout, TAR_LAYER_TYPE, tar) for tar in layers))
+    added = tuple(_add_bytes(layout, TAR_LAYER_TYPE, tar) for tar in layers)
+    return write_described(layout, name, config, tuple(layer.digest for layer in added), added)
 
 
-def _write_image(layout: Path, name: str, config: Mapping[str, Any], layers: tuple[Descriptor, ...]) -> Digest:
-    rootfs = {"type": "layers", "diff_ids": [layer.digest for layer in layers]}
+def write_described(
+    layout: Path, name: str, config: Mapping[str, Any], diff_ids: tuple[Digest, ...], layers: tuple[Descriptor, ...]
+) -> Digest:
+    """Write an image of layers whose blobs lie in `layout`, and return the manifest digest.
+
+    `diff_ids` are the digests of the layers' uncompressed content.
+    """
+    rootfs = {"type": "layers", "diff_ids": list(diff_ids)}
     described = _add(layout, CONFIG_TYPE, {**config, "rootfs": rootfs})
     document: dict[str, Any] = {
         "schemaVersion": 2,

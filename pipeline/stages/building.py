@@ -118,7 +118,8 @@ async def build_image(
     """
     clock = Clock()
     name = plans[0].name
-    wanted = recipe(compose_all(plans), compression, tested=tested)
+    engine = bench.settings.engine.name
+    wanted = recipe(compose_all(plans), compression, engine, tested=tested)
     target = output.layout(bench.settings.cache)
     with clock.stage("look"):
         result = await recall(wanted, output, bench)
@@ -141,7 +142,8 @@ async def build_image(
                 for done in ready
             ]
             await deliver(output, name, parcels, read_blob(target, result.digest), bench)
-        remember(recipe([done.composition for done in ready], compression, tested=tested), result, bench.settings)
+        made = recipe([done.composition for done in ready], compression, engine, tested=tested)
+        remember(made, result, bench.settings)
     digest, manifests = result.digest, result.manifests
     platforms = tuple(
         PlatformReport(

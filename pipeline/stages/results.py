@@ -47,6 +47,7 @@ class Recipe:
     compositions: tuple[Composition, ...]
     cases: tuple[tuple[SmokeCase, ...], ...]
     compression: Compression
+    engine: str
 
     @property
     def key(self) -> Digest:
@@ -56,6 +57,7 @@ class Recipe:
                 "program": version("agentcontainers"),
                 "name": self.compositions[0].plan.name,
                 "compression": str(self.compression),
+                "engine": str(self.engine),
                 "graphs": {str(one.plan.platform): one.graph_digest for one in self.compositions},
                 "tests": [[case.state.digest for case in cases] for cases in self.cases],
             }
@@ -71,10 +73,10 @@ class Recipe:
         )
 
 
-def recipe(compositions: Sequence[Composition], compression: Compression, *, tested: bool) -> Recipe:
-    """Return what an image is made of."""
+def recipe(compositions: Sequence[Composition], compression: Compression, engine: str, *, tested: bool) -> Recipe:
+    """Return what an image is made of, and by which kind of engine: two of them give one tree and two digests."""
     cases = tuple(smoke_cases(one) for one in compositions) if tested else ()
-    return Recipe(tuple(compositions), cases, compression)
+    return Recipe(tuple(compositions), cases, compression, engine)
 
 
 def remember(made: Recipe, result: Result, settings: Settings) -> None:

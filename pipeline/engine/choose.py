@@ -1,0 +1,34 @@
+"""Open the engine that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from pipeline.engine.api import Engine
+from pipeline.engine_name import EngineName
+from pipeline.errors import UsageError
+from pipeline.settings import Settings
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings, notify: Callable[[str], None]) -> AsyncIterator[Engine]:
+    """Find or start the engine, and let go of it at the end.
+
+    Raises UsageError where it needs what is not installed, EngineError where it does not answer.
+    """
+    # Each imported late: neither is needed to validate or plan, and one of them need not be installed.
+    if settings.engine.name is EngineName.DAGGER:
+        try:
+            from pipeline.engine.dagger.connection import connect as connect_dagger
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"the Dagger engine needs the Python package that has {error.name!r}, which is not installed",
+                remedy="pip install 'agentcontainers[dagger]', or build with --engine buildkit",
+            ) from error
+        async with connect_dagger(settings) as engine:
+            yield engine
+    else:
+        from pipeline.engine.buildkit.locate import connect
+
+        yield (await connect(settings, notify)).engine

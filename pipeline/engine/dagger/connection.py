@@ -1,0 +1,68 @@
+"""Reach a Dagger engine: through the session this program runs in, or one of the `dagger` program's own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import dagger
+from dagger.client._session import SharedConnection
+
+from pipeline.engine.dagger.client import Dagger, in_module
+from pipeline.engine.dagger.failure import lost
+from pipeline.engine.dagger.lowering import World
+from pipeline.errors import EngineError
+from pipeline.settings import Settings
+
+OLDEST = (0, 21)
+_NEXT = (1, 0)
+_REMEDY = "check _EXPERIMENTAL_DAGGER_RUNNER_HOST, or that Docker runs; `dagger version` says what is installed"
+
+
+@asynccontextmanager
+async def connect(settings: Settings) -> AsyncIterator[Dagger]:
+    """Open a session and close it at the end; raises EngineError where there is none, or of a wrong version."""
+    # Who calls a function of the module has a session already, and goes on with it afterwards.
+    # What a session prints is its own progress; its last words matter where it cannot start.
+    if SharedConnection().is_connected():
+        yield Dagger(dagger.dag, settings.cache / "dagger", world(settings))
+        return
+    words = io.StringIO()
+    logging.getLogger("dagger").setLevel(logging.CRITICAL)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(dagger.connection(dagger.Config(log_output=words)))
+            client = dagger.dag
+            check_version(await client.version())
+        except (dagger.DaggerError, dagger.ProvisionError) as error:
+            said = str(error).strip() or _last(words.getvalue())
+            raise EngineError(f"no Dagger engine: {said}", remedy=_REMEDY) from error
+        try:
+            yield Dagger(client, settings.cache / "dagger", world(settings))
+        except dagger.DaggerError as error:
+            raise lost(error) from error
+
+
+def world(settings: Settings) -> World:
+    """Return how this machine reaches the world."""
+    # The engine gives its steps the authorities it trusts; a module's own bundle is none it could read.
+    bundle = None if in_module() else settings.ca_bundle
+    return World(tuple(settings.mirrors.items()), settings.proxy.as_environment(), bundle)
+
+
+def check_version(version: str) -> None:
+    """Raise EngineError where the engine's API is not the one these calls are of; a build of its own has no number."""
+    numbers = re.match(r"v?(\d+)\.(\d+)\.\d+", version)
+    if numbers and not OLDEST <= (int(numbers[1]), int(numbers[2])) < _NEXT:
+        raise EngineError(
+            f"the Dagger engine is {version}; this program speaks to 0.21 and later, before 1.0",
+            remedy="install Dagger 0.21, or build with --engine buildkit",
+        )
+
+
+def _last(words: str) -> str:
+    return next((line.strip() for line in reversed(words.splitlines()) if line.strip()), "it gave no reason")

@@ -1,0 +1,109 @@
+"""The Dagger module: what it registers, and what its functions do that need no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+pytest.importorskip("dagger", reason="dagger-io is not installed")
+
+import graphql
+from dagger.mod import default_module
+
+from pipeline.cli.app import COMMANDS
+from pipeline.dagger_module import Agc, AgcFailedError
+from tests.unit.engine.dagger_api import Recorded, recording
+
+FUNCTIONS_OF_THEIR_OWN = {"build-all": "build", "lock-check": "lock"}
+"""Functions that a command has as an option, or that it does for several."""
+
+
+def registered() -> list[str]:
+    """Return the names of the functions, as `dagger call` takes them."""
+    names = Agc.__dagger_object_type__.functions  # type: ignore[attr-defined]
+    return [name.replace("_", "-") for name in names if name]
+
+
+def described() -> Iterator[str]:
+    """Yield what the module registers: every function with its arguments, their types, defaults and words."""
+    kind = Agc.__dagger_object_type__  # type: ignore[attr-defined]
+    kind.get_constructor(default_module()._converter)
+    for name, found in sorted(kind.functions.items()):
+        marks = " (check)" if found.check else ""
+        yield f"{name or 'constructor'}{marks} -> {_plain(found.return_type)}"
+        yield f"  {(found.doc or '').strip()}"
+        for argument in found.parameters.values():
+            default = "" if argument.default_value is None else f" = {argument.default_value}"
+            optional = "?" if argument.is_nullable else ""
+            yield f"  {argument.name}{optional}: {_plain(argument.resolved_type)}{default}"
+            yield f"      {argument.doc}"
+        yield ""
+
+
+def _plain(kind: object) -> str:
+    return getattr(kind, "__name__", "") if isinstance(kind, type) and "[" not in str(kind) else str(kind)
+
+
+def test_the_module_registers_what_was_looked_at(golden: Callable[[str, str], None]) -> None:
+    """Names, arguments, types and documentation, all of which people see in `dagger call --help`."""
+    golden("dagger/module.txt", "\n".join(described()))
+
+
+def test_every_function_is_a_command_of_agc() -> None:
+    """With the same name, so that what one knows of the one is true of the other."""
+    assert {FUNCTIONS_OF_THEIR_OWN.get(name, name) for name in registered()} <= set(COMMANDS)
+
+
+def test_every_argument_is_documented() -> None:
+    """Nobody has to look into the source to call one."""
+    functions = Agc.__dagger_object_type__.functions.values()  # type: ignore[attr-defined]
+
+    assert all(argument.doc for found in functions for argument in found.parameters.values())
+    assert all(found.doc for found in functions)
+
+
+def test_what_is_registered_is_valid_by_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The definitions of all types go to the engine in one query."""
+    session = Recorded()
+    client = recording(session)
+    module = default_module()
+    monkeypatch.setattr("dagger.mod._module.dag", client)
+    monkeypatch.setattr("dagger.mod._converter.dag", client)
+    monkeypatch.setattr(module, "_main_name", "Agc")
+    monkeypatch.setattr(module, "_main", module.get_object("Agc"))
+
+    anyio.run(module._typedefs)
+
+    whole = session.queries[-1]
+    assert graphql.parse(whole)
+    assert "withObject" in whole
+
+
+def test_an_unknown_image_is_told_with_its_near_matches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `agc` tells it: Dagger shows the text of the exception and nothing else."""
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(AgcFailedError, match="no image named 'node-bun-cloude'") as caught:
+        anyio.run(Agc().explain, "node-bun-cloude")
+
+    assert "did you mean node-bun-claude" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_function_returns_what_its_command_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text, or JSON where that is asked for."""
+    monkeypatch.chdir(tmp_path)
+
+    module: Any = Agc()
+
+    async def ask() -> tuple[str, str]:
+        return await module.validate(), await module.list_matrix(agent="claude", json=True)
+
+    text, data = anyio.run(ask)
+
+    assert text.startswith("valid: ")
+    assert data.startswith('{"images": [{"name": "')
