@@ -125,6 +125,10 @@ class BuildError(AgcError):
         self.step = step
 
 
+class BrokenFetchError(BuildError):
+    """A server broke off while something was fetched; it may do better the next time."""
+
+
 class SourceGoneError(BuildError):
     """A pinned file is no longer where the lock says it is (HTTP 404 or 410 for `url`)."""
 

@@ -18,7 +18,7 @@ from pipeline.models.choices import suggest
 from pipeline.models.clashes import clashes
 from pipeline.models.defined import Defined, Definitions, Kind
 from pipeline.models.document import Document, KeyPath, read_document
-from pipeline.models.inherit import Inheritance, Written, resolve_bases
+from pipeline.models.inherit import Inheritance, Written, parents, resolve_bases
 from pipeline.models.kinds import (
     API_VERSION,
     KINDS,
@@ -62,6 +62,7 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
     """
     errors: list[AgcError] = []
     found: dict[tuple[str, str], Defined[Definition]] = {}
+    own: dict[tuple[str, str], Defined[Definition]] = {}
     unusable: set[str] = set()
     for folder in folders:
         found.pop(_MATRIX, None)
@@ -78,9 +79,10 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
                 errors.append(_duplicate(defined, here[key]))
             here.setdefault(key, defined)
         found |= here
-    written = _written(found)
+        own = here
+    written = _without_outdated(_written(found), _written(own))
     inherited = resolve_bases(written)
-    definitions = _definitions(found, inherited)
+    definitions = _definitions({key: one for key, one in found.items() if _is_used(key, written)}, inherited)
     # What refers to a definition that cannot be used is not wrong itself.
     errors.extend(error for name, error in broken_references(definitions, written) if name not in unusable)
     errors.extend(inherited.errors)
@@ -89,6 +91,36 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
     if errors:
         raise ErrorGroup(tuple(sorted(errors, key=_order)))
     return definitions
+
+
+def _without_outdated(written: Mapping[str, Written], own: Mapping[str, Written]) -> Mapping[str, Written]:
+    """Return the bases without those below the project's `own` that no longer fit what it put in another's place.
+
+    Who replaces a shipped base need not mend the shipped combos of it; they are gone unless the project has its own.
+    """
+    kept = dict(written)
+    if not resolve_bases(kept).errors:
+        return kept
+    for name in [name for name in written if name not in own and _ancestors(name, written) & own.keys()]:
+        others = {other: one for other, one in kept.items() if other != name}
+        if len(resolve_bases(others).errors) < len(resolve_bases(kept).errors):
+            kept = others
+    return kept
+
+
+def _ancestors(name: str, written: Mapping[str, Written]) -> set[str]:
+    found: set[str] = set()
+    pending = [name]
+    while pending:
+        above = [parent for parent, _ in parents(written[pending.pop()]) if parent in written and parent not in found]
+        found.update(above)
+        pending += above
+    return found
+
+
+def _is_used(key: tuple[str, str], written: Mapping[str, Written]) -> bool:
+    kind, name = key
+    return kind != "Base" or name in written
 
 
 def _written(found: Mapping[tuple[str, str], Defined[Definition]]) -> Mapping[str, Written]:

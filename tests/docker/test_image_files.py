@@ -55,6 +55,7 @@ def _stand_in(folder: Path, architecture: str) -> None:
     document = {
         "architecture": architecture,
         "os": "linux",
+        "created": "2026-01-01T00:00:00Z",
         "config": {"Env": ["PATH=/usr/bin", f"DOTNET_SDK_VERSION={VERSION}"]},
         "rootfs": {"type": "layers", "diff_ids": [digest_bytes(packed.getvalue())]},
     }

@@ -20,7 +20,7 @@ from tests.docker.conftest import Registry
 from tests.engine.small import read_lock, small_project
 from tests.engine.support import CHECKOUT, Agc, Run, write_files
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 PUBLIC = "docker.io/library/debian:trixie-slim"
 PLATFORM = host_platform()

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+import anyio
+
 from pipeline.digest import Digest
 from pipeline.engine.api import (
     ArchiveExport,
@@ -32,10 +34,12 @@ from pipeline.engine.buildkit.probe import probe
 from pipeline.engine.buildkit.progress import Progress
 from pipeline.engine.buildkit.shared_cache import SharedCache, csv_record
 from pipeline.engine.buildkit.tls import Tls
-from pipeline.errors import EngineError, UsageError
+from pipeline.errors import BrokenFetchError, EngineError, UsageError
 from pipeline.graph import State
 from pipeline.platform import Platform
 
+_PAUSES = (1.0, 4.0)
+"""Seconds before each further try of a fetch that broke off."""
 _LONGEST_SECRET = 64 * 1024
 _SHORTEST_MASKED = 4
 
@@ -74,10 +78,26 @@ class BuildKit:
         exports: Iterable[Export] = (),
         on_progress: ProgressSink | None = None,
     ) -> Solved:
-        """Build `state`; see `Engine.solve`."""
+        """Build `state`; see `Engine.solve`. A fetch that broke off is tried again: what was done is kept."""
+        exports, secrets = tuple(exports), tuple(secrets)
+        for pause in _PAUSES:
+            try:
+                return await self._once(state, platform, layouts, secrets, exports, on_progress)
+            except BrokenFetchError:
+                await anyio.sleep(pause)
+        return await self._once(state, platform, layouts, secrets, exports, on_progress)
+
+    async def _once(
+        self,
+        state: State,
+        platform: Platform,
+        layouts: Mapping[Digest, Path],
+        secrets: tuple[SecretFile, ...],
+        exports: tuple[Export, ...],
+        on_progress: ProgressSink | None,
+    ) -> Solved:
         wiring = replace(self.wiring, has_ca=self.ca_bundle is not None)
         lowered = lower(state, platform, wiring)
-        exports, secrets = tuple(exports), tuple(secrets)
         with _errand(lowered.definition) as (stdin, metadata):
             arguments = [
                 *self.command("build", "--progress=rawjson", "--allow=network.host"),

@@ -10,6 +10,7 @@ from pipeline.engine.buildkit.lowering import Lowered
 from pipeline.engine.buildkit.progress import Progress, Vertex
 from pipeline.errors import (
     AgcError,
+    BrokenFetchError,
     BuildError,
     EngineError,
     FailedStep,
@@ -18,7 +19,8 @@ from pipeline.errors import (
     OutputError,
     SourceGoneError,
 )
-from pipeline.graph.ops import Http
+from pipeline.graph import State
+from pipeline.graph.ops import Http, Image
 
 Probe: TypeAlias = Callable[[str], Awaitable[int | str]]
 """Asks a public URL; returns the HTTP status, or words where no answer came."""
@@ -34,6 +36,10 @@ _REFUSED = 400
 _UNREACHABLE = re.compile(
     r"(connection refused|no such host|i/o timeout|no route to host|TLS handshake|network is unreachable"
     r"|server misbehaving|invalid response status 5\d\d|connection reset)"
+)
+# Not a server that is not there at all: that is told at once.
+_BROKE_OFF = re.compile(
+    r"(\bEOF\b|connection reset|broken pipe|i/o timeout|TLS handshake timeout|status (?:429|5\d\d))"
 )
 _ENGINE_LOST = re.compile(
     r"(failed to list workers|[Uu]navailable|error reading server preface|transport is closing"
@@ -58,7 +64,7 @@ async def explain(
             return await _explain_mismatch(state.op.url, mismatch, state.location, probe)
         if isinstance(state.op, Http) and _GONE.search(vertex.error):
             return SourceGoneError(state.op.url, location=state.location, remedy=_UPGRADE_REMEDY)
-        return _explain_step(vertex, progress, state.location)
+        return _explain_step(vertex, progress, state)
     if _NO_SPACE.search(words):
         return _no_space(words, destinations)
     if not vertex and _ENGINE_LOST.search(words):
@@ -89,7 +95,10 @@ async def _explain_mismatch(url: str, found: re.Match[str], location: Location |
     )
 
 
-def _explain_step(vertex: Vertex, progress: Progress, location: Location | None) -> AgcError:
+def _explain_step(vertex: Vertex, progress: Progress, state: State) -> AgcError:
+    location = state.location
+    if isinstance(state.op, (Http, Image)) and _BROKE_OFF.search(vertex.error):
+        return BrokenFetchError(f"{vertex.name}: {vertex.error}", location=location, remedy=_NETWORK_REMEDY)
     code = _EXIT_CODE.search(vertex.error)
     if not code and _NO_SPACE.search(vertex.error):
         return EngineError(

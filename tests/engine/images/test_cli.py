@@ -76,7 +76,7 @@ def test_the_summary_for_people_says_the_same(agc: Agc, first: Run, image_layout
     assert shown.startswith(IMAGE)
     assert first.image["digest"] in shown
     assert all(re.search(rf"{re.escape(component)} +[\d.]+ [kM]B", shown) for component in layers_of(first.image))
-    assert re.search(r"time +.*build [\d.]+s.*total [\d.]+s", shown)
+    assert re.search(r"time +plan [\d.]+s.*total [\d.]+s", shown)
     assert "docker run --rm -it -e ANTHROPIC_API_KEY" in shown
 
 

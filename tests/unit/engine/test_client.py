@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -20,12 +21,14 @@ from pipeline.engine.api import (
     LayoutExport,
     RegistryExport,
     SecretFile,
+    Solved,
 )
 from pipeline.engine.buildkit.client import BuildKit, export_argument
 from pipeline.engine.buildkit.lowering import Wiring
 from pipeline.engine.buildkit.probe import probe, routes
 from pipeline.engine.buildkit.shared_cache import parse_caches
-from pipeline.errors import EngineError, UsageError
+from pipeline.errors import BrokenFetchError, EngineError, UsageError
+from pipeline.graph import scratch
 from pipeline.platform import AMD64
 from tests.unit.graph.samples import ROOT
 
@@ -145,3 +148,37 @@ def test_a_solve_takes_from_all_names_and_shares_under_the_first() -> None:
     assert ":node-bun-claude-linux-amd64," in export
     assert list(shared._shared(AMD64, exporting=True)) == taken
     assert list(engine._shared(AMD64, exporting=False)) == []
+
+
+@pytest.mark.parametrize(("failures", "tries"), [(0, 1), (1, 2), (2, 3)])
+def test_a_fetch_that_broke_off_is_tried_again(failures: int, tries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice, with a pause before."""
+    asked: list[object] = []
+
+    async def once(*arguments: object) -> Solved:
+        asked.append(arguments)
+        if len(asked) <= failures:
+            raise BrokenFetchError("EOF")
+        return Solved()
+
+    monkeypatch.setattr("pipeline.engine.buildkit.client._PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(BuildKit, "_once", once)
+    anyio.run(
+        partial(BuildKit("unix:///nowhere", Path("/nowhere/buildctl")).solve, scratch(), platform=AMD64, layouts={})
+    )
+
+    assert len(asked) == tries
+
+
+def test_a_fetch_that_breaks_off_again_and_again_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the third time."""
+
+    async def once(*_: object) -> Solved:
+        raise BrokenFetchError("EOF")
+
+    monkeypatch.setattr("pipeline.engine.buildkit.client._PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(BuildKit, "_once", once)
+    with pytest.raises(BrokenFetchError):
+        anyio.run(
+            partial(BuildKit("unix:///nowhere", Path("/nowhere/buildctl")).solve, scratch(), platform=AMD64, layouts={})
+        )

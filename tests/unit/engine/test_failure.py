@@ -10,6 +10,7 @@ from pipeline.engine.buildkit.lowering import Wiring, lower
 from pipeline.engine.buildkit.progress import Progress, Vertex
 from pipeline.errors import (
     AgcError,
+    BrokenFetchError,
     BuildError,
     EngineError,
     FailedStep,
@@ -55,6 +56,24 @@ def told(progress: Progress, *, probe: Probe | None = None, state: State = STEP)
         return await explain(progress, lowered, "unix:///b", probe=probe or answers(200), destinations=("/out/dir",))
 
     return anyio.run(run)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'Get "http://deb.example/x.deb": EOF',
+        "unexpected EOF",
+        "read tcp 10.0.0.1:1->10.0.0.2:80: read: connection reset by peer",
+        "invalid response status 503",
+        "invalid response status 429",
+        "net/http: TLS handshake timeout",
+    ],
+)
+def test_a_fetch_that_broke_off_is_told_apart(words: str) -> None:
+    """It is worth another try; a step that says the same is not, nor a server that is not there."""
+    assert type(explained(SOURCE, words)) is BrokenFetchError
+    assert type(explained(STEP, words)) is BuildError
+    assert type(explained(SOURCE, "dial tcp: lookup deb.example: no such host")) is BuildError
 
 
 def test_a_failing_step_brings_exit_code_last_lines_and_place() -> None:

@@ -226,3 +226,30 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
     (folder / "a.yaml").write_bytes(content)
     with pytest.raises(ErrorGroup):
         load_definitions([folder], folder)
+
+
+def test_a_shipped_combo_that_no_longer_fits_what_replaced_its_base_is_gone(tmp_path: Path) -> None:
+    """Who replaces a base need not mend the combos of it; what the project wrote itself it has to."""
+    head = "apiVersion: agentcontainers/v1\nkind: {}\nmetadata: {{name: {}}}\nspec: "
+    shipped, project = tmp_path / "shipped", tmp_path / "project"
+    root = "{{distribution: debian, suite: trixie, image: docker.io/library/{}:trixie-slim, bootstrap: {{}}}}\n"
+    texts = {
+        shipped / "one.yaml": head.format("Root", "one") + root.format("one"),
+        shipped / "two.yaml": head.format("Root", "two") + root.format("two"),
+        shipped / "a.yaml": head.format("Base", "a") + "{root: one}\n",
+        shipped / "b.yaml": head.format("Base", "b") + "{root: one}\n",
+        shipped / "c.yaml": head.format("Base", "c") + "{root: one}\n",
+        shipped / "ab.yaml": head.format("Combo", "ab") + "{bases: [a, b]}\n",
+        shipped / "bc.yaml": head.format("Combo", "bc") + "{bases: [b, c]}\n",
+        project / "a.yaml": head.format("Base", "a") + "{root: two}\n",
+    }
+    for path, text in texts.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    found = load_definitions([shipped, project], tmp_path)
+
+    assert sorted(found.bases) == ["a", "b", "bc", "c"]
+    assert sorted(found.combos) == ["bc"]
+    (project / "own.yaml").write_text(head.format("Combo", "own") + "{bases: [a, b]}\n")
+    with pytest.raises(ErrorGroup, match="`root` of own"):
+        load_definitions([shipped, project], tmp_path)
