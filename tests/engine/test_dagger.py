@@ -24,6 +24,7 @@ pytest.importorskip("dagger", reason="dagger-io is not installed")
 
 import dagger
 import graphql
+import psutil
 import zstandard
 from dagger.mod import default_module
 
@@ -35,7 +36,8 @@ from pipeline.engine.layout import blob_path, read_manifest
 from pipeline.errors import EngineError
 from pipeline.settings import load_settings
 from tests.conftest import GOLDEN
-from tests.engine.support import IMAGE, Agc, Run
+from tests.engine.small import small_project
+from tests.engine.support import IMAGE, Agc, Run, finish, interrupt
 
 RUNNER = "_EXPERIMENTAL_DAGGER_RUNNER_HOST"
 PROGRAM = "_EXPERIMENTAL_DAGGER_CLI_BIN"
@@ -152,8 +154,6 @@ def test_the_config_is_ours(built: tuple[Run, Path]) -> None:
 
 def test_a_failed_smoke_test_ends_with_its_exit_code(agc: Agc, tmp_path: Path) -> None:
     """And nothing is written."""
-    from tests.engine.small import small_project
-
     project = small_project(tmp_path / "p", "    - name: fails\n      run: [sh, -c, 'echo said; exit 3']\n")
 
     run = agc("--engine", "dagger", "build", "small", "-o", f"oci:{tmp_path / 'out'}", "--json", project=project)
@@ -177,6 +177,31 @@ def test_no_engine_is_told(agc: Agc) -> None:
 
     assert run.error["code"] == "engine"
     assert RUNNER in run.error["remedy"]
+
+
+@pytest.mark.parametrize("ends", ["lost", "interrupted"])
+def test_what_ends_in_the_middle_writes_nothing(agc: Agc, tmp_path: Path, ends: str) -> None:
+    """A session that is lost is the engine's fault, one that was interrupted is nobody's."""
+    # Never the same, or a test that had passed would come from the cache.
+    slow = f"    - name: slow\n      timeout: 120\n      run: [sh, -c, 'sleep 60; echo {tmp_path}']\n"
+    project = small_project(tmp_path / "p", slow)
+    out = tmp_path / "out"
+    build = ("--engine", "dagger", "build", "small", "-o", f"oci:{out}", "--json")
+    process = agc.start(*build, project=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stderr
+    # The image is there, and its one test under way.
+    next(line for line in process.stderr if "bases/small … done" in line)
+    if ends == "lost":
+        children = psutil.Process(process.pid).children()
+        for child in children:
+            child.kill()
+        assert children
+        run = finish(process)
+    else:
+        run = interrupt(process)
+
+    assert run.error["code"] == ("engine" if ends == "lost" else "interrupted")
+    assert not (out / "index.json").exists()
 
 
 def test_the_recorded_calls_are_valid_by_the_engine() -> None:

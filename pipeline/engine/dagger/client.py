@@ -147,7 +147,8 @@ class Dagger:
         file = self.container(directory, platform).as_tarball(
             forced_compression=dagger.ImageLayerCompression.Uncompressed
         )
-        with tempfile.TemporaryDirectory(prefix=".agc-dagger-", dir=export.directory.parent) as folder:
+        export.directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=export.directory) as folder:
             archive = Path(folder) / "image.tar"
             await file.export(str(archive))
             return await anyio.to_thread.run_sync(

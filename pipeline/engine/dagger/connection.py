@@ -15,11 +15,12 @@ from dagger.client._session import SharedConnection
 from pipeline.engine.dagger.client import Dagger, in_module
 from pipeline.engine.dagger.failure import lost
 from pipeline.engine.dagger.lowering import World
-from pipeline.errors import EngineError
+from pipeline.errors import AgcError, EngineError
 from pipeline.settings import Settings
 
 OLDEST = (0, 21)
 _NEXT = (1, 0)
+_KEPT = 64 * 1024
 _REMEDY = "check _EXPERIMENTAL_DAGGER_RUNNER_HOST, or that Docker runs; `dagger version` says what is installed"
 
 
@@ -27,24 +28,39 @@ _REMEDY = "check _EXPERIMENTAL_DAGGER_RUNNER_HOST, or that Docker runs; `dagger 
 async def connect(settings: Settings) -> AsyncIterator[Dagger]:
     """Open a session and close it at the end; raises EngineError where there is none, or of a wrong version."""
     # Who calls a function of the module has a session already, and goes on with it afterwards.
-    # What a session prints is its own progress; its last words matter where it cannot start.
     if SharedConnection().is_connected():
         yield Dagger(dagger.dag, settings.cache / "dagger", world(settings))
         return
-    words = io.StringIO()
     logging.getLogger("dagger").setLevel(logging.CRITICAL)
+    try:
+        async with _session() as client:
+            yield Dagger(client, settings.cache / "dagger", world(settings))
+    except dagger.DaggerError as error:
+        # A session that was lost fails to close as well, which would hide what was lost with it.
+        raise _first_of_ours(error) or lost(error) from error
+
+
+@asynccontextmanager
+async def _session() -> AsyncIterator[dagger.Client]:
+    # What a session prints is its own progress; its last words matter where it cannot start.
+    words = _Tail()
     async with contextlib.AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(dagger.connection(dagger.Config(log_output=words)))
-            client = dagger.dag
-            check_version(await client.version())
-        except (dagger.DaggerError, dagger.ProvisionError) as error:
+            check_version(await dagger.dag.version())
+        except dagger.DaggerError as error:
             said = str(error).strip() or _last(words.getvalue())
             raise EngineError(f"no Dagger engine: {said}", remedy=_REMEDY) from error
-        try:
-            yield Dagger(client, settings.cache / "dagger", world(settings))
-        except dagger.DaggerError as error:
-            raise lost(error) from error
+        yield dagger.dag
+
+
+def _first_of_ours(error: BaseException) -> AgcError | None:
+    """Return the failure of ours in whose wake `error` came."""
+    while (before := error.__context__) is not None:
+        if isinstance(before, AgcError):
+            return before
+        error = before
+    return None
 
 
 def world(settings: Settings) -> World:
@@ -62,6 +78,16 @@ def check_version(version: str) -> None:
             f"the Dagger engine is {version}; this program speaks to 0.21 and later, before 1.0",
             remedy="install Dagger 0.21, or build with --engine buildkit",
         )
+
+
+class _Tail(io.StringIO):
+    """Keeps only what was written lately: a session tells its progress for as long as it lasts."""
+
+    def write(self, text: str, /) -> int:
+        if self.tell() > _KEPT:
+            self.seek(0)
+            self.truncate()
+        return super().write(text)
 
 
 def _last(words: str) -> str:

@@ -24,7 +24,9 @@ _UPGRADE = "agc lock --upgrade NAME"
 
 def lost(error: Exception) -> EngineError:
     """Return the error for an engine that does not answer any more."""
-    words = str(error).strip().splitlines()
+    # Of a session that ended by itself the SDK says that it could not start.
+    ended = isinstance(error, dagger.ProvisionError)
+    words = ["its session ended"] if ended else str(error).strip().splitlines()
     return EngineError(f"the Dagger engine went away: {words[0] if words else type(error).__name__}", remedy=_REPEAT)
 
 
