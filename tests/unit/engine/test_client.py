@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -161,11 +162,7 @@ def test_a_fetch_that_broke_off_is_tried_again(failures: int, tries: int, monkey
             raise BrokenFetchError("EOF")
         return Solved()
 
-    monkeypatch.setattr("pipeline.engine.buildkit.client._PAUSES", (0.0, 0.0))
-    monkeypatch.setattr(BuildKit, "_once", once)
-    anyio.run(
-        partial(BuildKit("unix:///nowhere", Path("/nowhere/buildctl")).solve, scratch(), platform=AMD64, layouts={})
-    )
+    _solve_with(once, monkeypatch)
 
     assert len(asked) == tries
 
@@ -176,9 +173,12 @@ def test_a_fetch_that_breaks_off_again_and_again_is_told(monkeypatch: pytest.Mon
     async def once(*_: object) -> Solved:
         raise BrokenFetchError("EOF")
 
+    with pytest.raises(BrokenFetchError):
+        _solve_with(once, monkeypatch)
+
+
+def _solve_with(once: Callable[..., Awaitable[Solved]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.engine.buildkit.client._PAUSES", (0.0, 0.0))
     monkeypatch.setattr(BuildKit, "_once", once)
-    with pytest.raises(BrokenFetchError):
-        anyio.run(
-            partial(BuildKit("unix:///nowhere", Path("/nowhere/buildctl")).solve, scratch(), platform=AMD64, layouts={})
-        )
+    engine = BuildKit("unix:///nowhere", Path("/nowhere/buildctl"))
+    anyio.run(partial(engine.solve, scratch(), platform=AMD64, layouts={}))
