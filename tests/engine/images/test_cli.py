@@ -126,7 +126,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not uv.is_file():
         pytest.skip("uv is not installed, and the wheel is built with it")
     # Built from a copy, so that nothing of the build stays in the checkout.
-    names = ("pipeline", "definitions", "registry", "pyproject.toml", "README.md", "LICENSE")
+    names = ("pipeline", "definitions", "registry", "templates", "pyproject.toml", "README.md", "LICENSE")
     for name in names:
         source = CHECKOUT / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / "source" / name)
