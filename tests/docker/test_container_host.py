@@ -61,7 +61,7 @@ def test_a_container_that_is_not_there_is_an_engine_error(agc: Agc, docker: Dock
     project = small_project(tmp_path / "project")
     through = agc.given(DOCKER_HOST=docker.host, BUILDKIT_HOST="docker-container://agc-gone")
 
-    run = through("build", "small", "--json", "-o", "none", project=project)
+    run = through("build", "small", "--json", "-o", f"oci:{tmp_path}/out", project=project)
 
     assert (run.code, run.error["code"]) == (6, "engine")
     assert "agc-gone" in run.error["message"]
