@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import dagger
 from dagger.client._session import SharedConnection
@@ -21,6 +24,8 @@ from pipeline.settings import Settings
 OLDEST = (0, 21)
 _NEXT = (1, 0)
 _KEPT = 64 * 1024
+_CONNECT_SECONDS = 5
+_RUNNER = "_EXPERIMENTAL_DAGGER_RUNNER_HOST"
 _REMEDY = "check _EXPERIMENTAL_DAGGER_RUNNER_HOST, or that Docker runs; `dagger version` says what is installed"
 
 
@@ -31,6 +36,7 @@ async def connect(settings: Settings) -> AsyncIterator[Dagger]:
     if SharedConnection().is_connected():
         yield Dagger(dagger.dag, settings.cache / "dagger", world(settings))
         return
+    check_answers(os.environ.get(_RUNNER, ""))
     logging.getLogger("dagger").setLevel(logging.CRITICAL)
     try:
         async with _session() as client:
@@ -61,6 +67,20 @@ def _first_of_ours(error: BaseException) -> AgcError | None:
             return before
         error = before
     return None
+
+
+def check_answers(address: str) -> None:
+    """Raise EngineError if nobody listens at `address`, for which the program `dagger` would wait ten minutes."""
+    parts = urlsplit(address)
+    try:
+        if parts.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(_CONNECT_SECONDS)
+                client.connect(parts.path)
+        elif parts.scheme == "tcp":
+            socket.create_connection((parts.hostname or "", parts.port or 0), _CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise EngineError(f"no Dagger engine answers at {address}: {error}", remedy=_REMEDY) from error
 
 
 def world(settings: Settings) -> World:

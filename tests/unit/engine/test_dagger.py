@@ -22,7 +22,7 @@ from pipeline.digest import Digest, digest_bytes
 from pipeline.engine.api import SecretFile, StepEvent, StepStatus
 from pipeline.engine.choose import open_engine
 from pipeline.engine.dagger.client import Dagger
-from pipeline.engine.dagger.connection import check_version, world
+from pipeline.engine.dagger.connection import check_answers, check_version, world
 from pipeline.engine.dagger.failure import explain
 from pipeline.engine.dagger.files import TIDY, script
 from pipeline.engine.dagger.image import configured
@@ -261,6 +261,14 @@ def test_an_engine_of_another_version_is_refused(version: str) -> None:
 def test_an_engine_of_a_known_version_is_taken(version: str) -> None:
     """A build of its own may have no number."""
     check_version(version)
+
+
+def test_an_address_where_nobody_listens_is_told_at_once(tmp_path: Path) -> None:
+    """Dagger itself would wait for ten minutes."""
+    with pytest.raises(EngineError, match="no Dagger engine answers at unix://"):
+        check_answers(f"unix://{tmp_path}/engine.sock")
+    check_answers("kube-pod://somewhere")
+    check_answers("")
 
 
 def test_without_dagger_installed_the_remedy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
