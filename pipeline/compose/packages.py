@@ -25,6 +25,7 @@ _WHEELS = "/run/agc-wheels"
 
 # $1 the environment's folder, then the packages as `name==version`. Scripts name the folder they are installed in, so
 # it is made where it will lie. Unchecked hashes: nobody can change the sources of a layer, so nobody need look at them.
+# One process: what several workers compile depends on which of them got what, down to the bytes of a .pyc.
 _INSTALL = r"""
 set -eu
 umask 022
@@ -32,7 +33,8 @@ place=$1; shift
 python3 -m venv --without-pip --symlinks "$place"
 pip --python "$place/bin/python" install --quiet --no-index --find-links /run/agc-wheels/wheels --no-deps --no-compile \
   --no-cache-dir --no-warn-script-location --disable-pip-version-check --root-user-action ignore "$@"
-python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash "$place"/lib/python3*/site-packages || true
+PYTHONHASHSEED=0 python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash \
+  "$place"/lib/python3*/site-packages || true
 """
 
 
