@@ -80,8 +80,7 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
             here.setdefault(key, defined)
         found |= here
         own = here
-    written = _without_outdated(_written(found), _written(own))
-    inherited = resolve_bases(written)
+    written, inherited = _without_outdated(_written(found), _written(own))
     definitions = _definitions({key: one for key, one in found.items() if _is_used(key, written)}, inherited)
     # What refers to a definition that cannot be used is not wrong itself.
     errors.extend(error for name, error in broken_references(definitions, written) if name not in unusable)
@@ -93,19 +92,23 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
     return definitions
 
 
-def _without_outdated(written: Mapping[str, Written], own: Mapping[str, Written]) -> Mapping[str, Written]:
-    """Return the bases without those below the project's `own` that no longer fit what it put in another's place.
+def _without_outdated(
+    written: Mapping[str, Written], own: Mapping[str, Written]
+) -> tuple[Mapping[str, Written], Inheritance]:
+    """Return the bases but for those below the project's `own` that no longer fit what it put in another's place.
+
+    With them comes what they inherit.
 
     Who replaces a shipped base need not mend the shipped combos of it; they are gone unless the project has its own.
     """
-    kept = dict(written)
-    if not resolve_bases(kept).errors:
-        return kept
+    kept, inherited = dict(written), resolve_bases(written)
+    if not inherited.errors:
+        return kept, inherited
     for name in [name for name in written if name not in own and _ancestors(name, written) & own.keys()]:
         others = {other: one for other, one in kept.items() if other != name}
-        if len(resolve_bases(others).errors) < len(resolve_bases(kept).errors):
-            kept = others
-    return kept
+        if len((without := resolve_bases(others)).errors) < len(inherited.errors):
+            kept, inherited = others, without
+    return kept, inherited
 
 
 def _ancestors(name: str, written: Mapping[str, Written]) -> set[str]:

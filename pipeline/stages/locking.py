@@ -9,8 +9,8 @@ from typing import Literal
 from pipeline.errors import AgcError, EngineError, ErrorGroup, ResolveError, UsageError
 from pipeline.graph import State, image, layout
 from pipeline.models.choices import suggest
-from pipeline.models.defined import Defined
-from pipeline.models.kinds import Base, Root
+from pipeline.models.defined import Defined, Program
+from pipeline.models.kinds import Base, Root, Toolchain
 from pipeline.platform import Platform, parse_platform
 from pipeline.resolve.debian import resolve_packages
 from pipeline.resolve.lock import (
@@ -118,14 +118,13 @@ async def _resolve(
         case "bases":
             return _Resolved(await _base(definitions.bases[name], project, bench))
         case "toolchains":
+            made: Defined[Toolchain] | Program = definitions.toolchains[name]
             locked = project.locks.toolchains.get(name)
-            return _Resolved(*await lock_packages(definitions.toolchains[name], locked, project, bench, request))
         case "agents":
-            locked = project.locks.agents.get(name)
-            return _Resolved(*await lock_packages(definitions.agents[name], locked, project, bench, request))
+            made, locked = definitions.agents[name], project.locks.agents.get(name)
         case _:
-            locked = project.locks.toolpacks.get(name)
-            return _Resolved(*await lock_packages(definitions.toolpacks[name], locked, project, bench, request))
+            made, locked = definitions.toolpacks[name], project.locks.toolpacks.get(name)
+    return _Resolved(*await lock_packages(made, locked, project, bench, request))
 
 
 async def _root(root: Defined[Root], project: Project, bench: Workbench, *, keep: bool) -> RootLock:
