@@ -26,6 +26,7 @@ _WHEELS = "/run/agc-wheels"
 # $1 the environment's folder, then the packages as `name==version`. Scripts name the folder they are installed in, so
 # it is made where it will lie. Unchecked hashes: nobody can change the sources of a layer, so nobody need look at them.
 # One process: what several workers compile depends on which of them got what, down to the bytes of a .pyc.
+# Some packages carry files that are no Python, templates for one, which makes it end badly and matters to nobody.
 _INSTALL = r"""
 set -eu
 umask 022
