@@ -22,6 +22,7 @@ def command(context: typer.Context) -> None:
         "bases": len(definitions.bases) - len(definitions.combos),
         "combos": len(definitions.combos),
         "agents": len(definitions.agents),
+        "toolpacks": len(definitions.toolpacks),
         "images": len(project.images),
     }
     words = ", ".join(f"{count} {name}" for name, count in counts.items())

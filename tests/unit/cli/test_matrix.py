@@ -138,6 +138,7 @@ def test_combos_are_counted_apart(project: Path, capsys: Capture) -> None:
     counts = answer(project, capsys, "validate")["counts"]
 
     assert counts["combos"] >= 1
+    assert counts["toolpacks"] >= 1
     assert counts["images"] == len(answer(project, capsys, "list-matrix")["images"])
 
 
