@@ -73,6 +73,6 @@ class Artifact:
         return {digest_bytes(blob.data): blob.data for blob in (self.config, *self.layers)}
 
 
-def _entry(blob: Blob) -> dict[str, object]:
+def _entry(blob: Blob) -> dict[str, Any]:
     annotations = {"annotations": dict(blob.annotations)} if blob.annotations else {}
     return blob.descriptor.as_json(**annotations)
