@@ -11,7 +11,7 @@ from pipeline.compose.component import program_layer, toolchain_layer
 from pipeline.compose.config import image_config
 from pipeline.compose.labels import GRAPH_LABEL
 from pipeline.compose.layers import Layer, root_layer
-from pipeline.compose.system import system_layer
+from pipeline.compose.system import system_layer, tools_layer
 from pipeline.digest import Digest, canonical_json, digest_json
 from pipeline.graph import State, stack
 from pipeline.models.defined import Defined, Program
@@ -87,7 +87,14 @@ def _layers(plan: ImagePlan, made: dict[tuple[object, ...], Layer]) -> Iterator[
     root_parts = (id(plan.root.defined), plan.root.source, plan.root.digest)
     root = once(lambda: root_layer(plan.root), *root_parts)
     yield root
-    yield once(lambda: system_layer(plan, root.state), id(plan.base), id(plan.system), plan.platform, *root_parts)
+    # Bases that have the same tools have each a lock of their own, which says so.
+    tools = None
+    if pins := plan.system.of_tools:
+        names, files = (item.name for item in plan.common_tools), (pin.sha256 for pin in pins)
+        tools = once(lambda: tools_layer(plan, root.state), *names, *files, plan.platform, *root_parts)
+        yield tools
+    system_parts = (id(plan.base), id(plan.system), plan.platform, *root_parts)
+    yield once(lambda: system_layer(plan, root.state, tools), *system_parts)
     for toolchain, lock in (*plan.toolchains, *plan.brought):
         make = partial(_toolchain, toolchain, lock, plan.platform, builder)
         yield once(make, id(toolchain), id(lock), plan.platform, _builder_of(toolchain, plan))

@@ -112,9 +112,16 @@ def asked_for(
     return tuple(sorted(set(chain.from_iterable(lists))))
 
 
+def tool_packages(common_tools: Iterable[CommonToolsSpec]) -> tuple[str, ...]:
+    """Return the Debian packages that common tools name, each once, sorted."""
+    return tuple(sorted(set(chain.from_iterable(spec.debian for spec in common_tools))))
+
+
 def system_inputs(definitions: Definitions, spec: BaseSpec) -> Digest:
     """Return the digest of what decides which Debian packages a base gets."""
-    return digest_json({"root": spec.root, "packages": list(system_packages(definitions, spec))})
+    tools = tool_packages(definitions.common_tools[name].model.spec for name in spec.common_tools)
+    packages = list(system_packages(definitions, spec))
+    return digest_json({"root": spec.root, "packages": packages, **({"tools": list(tools)} if tools else {})})
 
 
 def read_locks(folders: Iterable[Path], definitions: Definitions) -> tuple[Locks, tuple[AgcError, ...]]:

@@ -140,12 +140,26 @@ class ImagePin(_Pin):
 
 
 class SystemPin(_Pin):
-    """The Debian packages a base adds to one root on one platform."""
+    """The Debian packages a base adds to one root on one platform.
+
+    `tools` names those of them that its common tools need: the same on every base of that root that has these tools.
+    """
 
     source: Literal["image", "bootstrap"]
     platform: str
     root: Sha256
     packages: tuple[DebPin, ...]
+    tools: tuple[str, ...] = ()
+
+    @property
+    def of_tools(self) -> tuple[DebPin, ...]:
+        """The packages that common tools need."""
+        return tuple(pin for pin in self.packages if pin.name in self.tools)
+
+    @property
+    def of_base(self) -> tuple[DebPin, ...]:
+        """The packages that the base adds to these."""
+        return tuple(pin for pin in self.packages if pin.name not in self.tools)
 
 
 class ComponentLock(_Pin):

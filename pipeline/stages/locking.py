@@ -19,6 +19,7 @@ from pipeline.resolve.lock import (
     stale,
     system_inputs,
     system_packages,
+    tool_packages,
     write_lock,
 )
 from pipeline.resolve.oci import resolve_image
@@ -163,19 +164,23 @@ async def _base(base: Defined[Base], project: Project, bench: Workbench) -> Syst
     if lock is None:
         raise ResolveError(f"base {base.name} waits for its root {root.name}", location=base.at("spec", "root"))
     names = system_packages(project.definitions, spec)
+    tools = tool_packages(project.definitions.common_tools[name].model.spec for name in spec.common_tools)
     pins = []
     async for source, platform, state in _roots_of(root, lock, bench):
-        packages = await resolve_packages(
+        found = await resolve_packages(
             state,
             root.model.spec,
             names,
+            tools,
             archive_mirrors(root.model.spec, bench),
             platform,
             bench.solve_files,
             base.at("spec"),
         )
         digest = lock.digest(source, str(platform))
-        pins.append(SystemPin(source=source, platform=str(platform), root=digest, packages=packages))
+        pins.append(
+            SystemPin(source=source, platform=str(platform), root=digest, packages=found.packages, tools=found.tools)
+        )
     inputs = system_inputs(project.definitions, spec)
     return SystemLock(component=f"bases/{base.name}", inputs=inputs, system=tuple(pins))
 

@@ -19,7 +19,7 @@ _SHORT = len("sha256:") + 12
 def called(component: str) -> str:
     """Return how people call a component: `agents/claude` is `agent claude`."""
     folder, _, name = component.partition("/")
-    return f"{folder.removesuffix('s')} {name}"
+    return f"common tools {name}" if folder == "common-tools" else f"{folder.removesuffix('s')} {name}"
 
 
 class ReasonKind(StrEnum):
@@ -154,7 +154,7 @@ def _layers(
 def _moved(new: PlannedLayer, old: LayerRecord, known: ContentRecord | None, *, follows: bool) -> Reason:
     """Return why a layer has another graph digest: the first of what can be told, the most telling first."""
     name, whole = new.component, called(new.component)
-    packages = _packages(known.packages, new.contents) if known and new.contents else ()
+    packages = _packages(known.packages, new.contents) if known else ()
     if new.version != old.version:
         text = f"{name.rpartition('/')[2]} {old.version or '(none)'} → {new.version or '(none)'}"
         return Reason(ReasonKind.VERSION, text, name, old.version, new.version, packages)
@@ -165,7 +165,7 @@ def _moved(new: PlannedLayer, old: LayerRecord, known: ContentRecord | None, *, 
     if packages:
         return Reason(ReasonKind.PACKAGES, f"{whole}: {_listed(packages)}", name, packages=packages)
     if follows:
-        also = "" if known else ", its packages perhaps too"
+        also = "" if known or not new.contents else ", its packages perhaps too"
         return Reason(ReasonKind.BELOW, f"{whole} made again on {called(new.below)}{also}", name)
     what = "Debian packages or definition" if new.contents and not known else "definition"
     return Reason(ReasonKind.DEFINITION, f"{what} of {whole} changed", name)

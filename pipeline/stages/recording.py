@@ -40,7 +40,7 @@ def publication(
         str(layer.graph_digest): ContentRecord(packages=layer.contents)
         for platform in planned.platforms
         for layer in platform.layers
-        if layer.contents
+        if layer.contents or layer.below
     }
     record = ImageRecord(digest=digest, repositories=(repository,), tags=("latest",), platforms=platforms)
     return Publication(planned, record, contents)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from pipeline.compose.layers import EPOCH
 from pipeline.digest import Digest, digest_json, hex_of
@@ -24,13 +24,12 @@ from pipeline.models.defined import Defined
 from pipeline.models.kinds import Root, RootSpec
 from pipeline.platform import Platform, host_platform
 from pipeline.resolve.debian import resolve_packages
-from pipeline.resolve.lock import asked_for
-from pipeline.resolve.pins import BootstrapPin, DebPin, RootLock, SystemPin
+from pipeline.resolve.lock import asked_for, tool_packages
+from pipeline.resolve.pins import BootstrapPin, RootLock, SystemPin
 from pipeline.resolve.plan import ImagePlan
 from pipeline.stages.workbench import Workbench
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
-_DEBS = TypeAdapter(tuple[DebPin, ...])
 _SHOWN = 12
 
 
@@ -65,9 +64,12 @@ async def make_root(root: Defined[Root], platform: Platform, bench: Workbench) -
         mirrored=archive_mirrors(spec, bench),
         epoch=EPOCH,
     )
-    bench.reporter.notify(f"bootstrapping {root.name} for {platform} from the Debian archive")
-    proxies = bench.settings.proxy.as_environment()
-    made = await bootstrap(request, platform, bench.roots, environment=proxies)
+    made = bench.bootstrapped.get((request, platform))
+    if made is None:
+        bench.reporter.notify(f"bootstrapping {root.name} for {platform} from the Debian archive")
+        proxies = bench.settings.proxy.as_environment()
+        made = await bootstrap(request, platform, bench.roots, environment=proxies)
+        bench.bootstrapped[request, platform] = made
     bench.layouts[made.digest] = bench.roots / hex_of(made.digest)
     bench.made.add(made.digest)
     return BootstrapPin(digest=made.digest, packages=made.packages)
@@ -111,17 +113,19 @@ async def freshen(plan: ImagePlan, gone: str, bench: Workbench) -> ImagePlan:
     for role, helper in _helpers(plan).items():
         if not _has_file(plan, gone) and _has_file(helper, gone):
             return _with_helper(plan, role, await freshen(helper, gone, bench))
-    packages = await resolve_packages(
+    found = await resolve_packages(
         root_state(plan),
         plan.root.defined.model.spec,
         _asked_for(plan),
+        tool_packages(item.model.spec for item in plan.common_tools),
         archive_mirrors(plan.root.defined.model.spec, bench),
         plan.platform,
         bench.solve_files,
         plan.base.at("spec"),
     )
-    write_text(_packages_record(plan, bench), json.dumps(_DEBS.dump_python(packages, mode="json")))
-    fresh = replace(plan, system=plan.system.model_copy(update={"packages": packages, "root": plan.root.digest}))
+    changed = {"packages": found.packages, "tools": found.tools, "root": plan.root.digest}
+    fresh = replace(plan, system=plan.system.model_copy(update=changed))
+    write_text(_packages_record(plan, bench), json.dumps(fresh.system.model_dump(mode="json")))
     bench.reporter.notify(_warning(f"base {plan.base.name} ({gone})", moved_packages(plan.system, fresh.system)))
     return fresh
 
@@ -173,11 +177,10 @@ def _with_recorded_packages(plan: ImagePlan, bench: Workbench) -> ImagePlan:
     if not path.is_file():
         return plan
     try:
-        packages = _DEBS.validate_json(path.read_bytes())
+        fresh = replace(plan, system=SystemPin.model_validate_json(path.read_bytes()))
     except (ValidationError, ValueError):
         path.unlink(missing_ok=True)
         return plan
-    fresh = replace(plan, system=plan.system.model_copy(update={"packages": packages, "root": plan.root.digest}))
     if moved := moved_packages(plan.system, fresh.system):
         bench.reporter.notify(_warning(f"base {plan.base.name}", moved))
     return fresh

@@ -16,6 +16,7 @@ import anyio
 
 from pipeline.digest import Digest
 from pipeline.engine.api import Engine, FilesExport, ProgressSink, SharesCache
+from pipeline.engine.bootstrap import Bootstrapped
 from pipeline.errors import ResolveError
 from pipeline.graph import State
 from pipeline.models.values import without_credentials
@@ -47,8 +48,9 @@ class Reporter(Protocol):
 class Workbench:
     """An engine and where things lie.
 
-    `layouts` grows as roots are found or made (digest to OCI layout folder), `made` as they are made. `exporting` is
-    held while an image is written into a layout.
+    `layouts` grows as roots are found or made (digest to OCI layout folder), `made` as they are made, and
+    `bootstrapped` by what was asked for: two roots may ask for the same. `exporting` is held while an image is written
+    into a layout.
     """
 
     settings: Settings
@@ -56,6 +58,7 @@ class Workbench:
     reporter: Reporter
     layouts: dict[Digest, Path] = field(default_factory=dict)
     made: set[Digest] = field(default_factory=set)
+    bootstrapped: dict[tuple[object, Platform], Bootstrapped] = field(default_factory=dict)
     exporting: anyio.Lock = field(default_factory=anyio.Lock)
 
     @property

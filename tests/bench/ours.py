@@ -21,6 +21,7 @@ from tests.bench.sides import BASES, BUMPED, Built, Inputs
 from tests.engine.support import CHECKOUT
 
 ROOT = "debian-trixie"
+BUILD_ROOT = "debian-trixie-build"
 _SHIPPED = Path(__file__).with_name("project")
 
 
@@ -46,8 +47,10 @@ class Ours:
     def prepare(self, versions: Sequence[str], log: Path) -> Inputs:
         """Write the project and lock it, once for each of `versions` of the agent; return what to begin with."""
         shutil.copytree(_SHIPPED, self.folder)
-        self._write("roots", ROOT, {r"platforms: .*": f"platforms: [{host_platform()}]"})
-        everything = [ROOT, *BASES]
+        roots = (ROOT, BUILD_ROOT)
+        for root in roots:
+            self._write("roots", root, {r"platforms: .*": f"platforms: [{host_platform()}]"})
+        everything = [*roots, *BASES]
         for version in versions:
             self._write("agents", BUMPED, {r"version: .*": f'version: "{version}"'})
             arguments = [f"--upgrade={name}" for name in everything]
@@ -74,7 +77,8 @@ class Ours:
         root = locks.roots[ROOT]
         pin = root.bootstrap[platform].model_copy(update={"digest": inputs.root})
         moved: list[RootLock | SystemLock] = [root.model_copy(update={"bootstrap": {platform: pin}})]
-        for lock in locks.bases.values():
+        on_root = (name for name, base in self.project().definitions.bases.items() if base.model.spec.root == ROOT)
+        for lock in (locks.bases[name] for name in on_root):
             pins = tuple(one.model_copy(update={"root": inputs.root}) for one in lock.system)
             moved.append(lock.model_copy(update={"system": pins}))
         for one in moved:

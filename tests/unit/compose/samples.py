@@ -14,7 +14,7 @@ from pipeline.models.defined import Definitions
 from pipeline.models.load import load_definitions
 from pipeline.models.packages import ImageFiles, NpmArchive, Package, PypiPackage
 from pipeline.platform import AMD64, ARM64, Platform
-from pipeline.resolve.lock import Locks, packages_inputs, root_inputs, system_inputs, system_packages
+from pipeline.resolve.lock import Locks, packages_inputs, root_inputs, system_inputs, system_packages, tool_packages
 from pipeline.resolve.pins import (
     ArchivePin,
     BootstrapPin,
@@ -150,8 +150,9 @@ def system_lock(found: Definitions, base: str, sources: Iterable[Literal["image"
         deb_pin(name, DEBIAN_VERSIONS.get(name, "1.0-1"), "security" if name == "git" else "main")
         for name in system_packages(found, spec)
     )
+    tools = tool_packages(found.common_tools[name].model.spec for name in spec.common_tools)
     system = tuple(
-        SystemPin(source=source, platform=str(platform), root=root_digest(source, platform), packages=debs)
+        SystemPin(source=source, platform=str(platform), root=root_digest(source, platform), packages=debs, tools=tools)
         for source in sources
         for platform in PLATFORMS
     )

@@ -107,6 +107,7 @@ def test_layers_come_in_order_with_their_versions() -> None:
     """Root, system, toolchains as the base lists them, agent."""
     assert [(layer.component, layer.version) for layer in composed().layers] == [
         ("roots/tiny", "trixie"),
+        ("common-tools/default", ""),
         ("bases/node-bun", ""),
         ("toolchains/node", "26.10.0"),
         ("toolchains/bun", "1.4.5"),
@@ -133,7 +134,23 @@ def test_an_agents_layer_knows_no_root_and_no_system_packages() -> None:
     before = layers(composed())
 
     assert _changed(before, layers(packages)) == {"bases/node-bun"}
-    assert _changed(before, layers(root)) == {"roots/tiny", "bases/node-bun"}
+    assert _changed(before, layers(root)) == {"roots/tiny", "common-tools/default", "bases/node-bun"}
+
+
+def test_common_tools_are_one_layer_for_all_bases_that_have_them() -> None:
+    """Their locks agree, as those of one day do; where one moves alone, its tools are its own."""
+    found = definitions()
+    pins = locks(found)
+    plain = pins.bases["plain"]
+    newer = tuple(
+        pin.model_copy(update={"packages": (deb_pin("git", "9"), *pin.of_base), "tools": ("git",)})
+        for pin in plain.system
+    )
+    before, other = layers(composed("node-bun")), layers(composed("plain"))
+    alone = compose(plan("plain", found=found, pins=pins.with_lock(plain.model_copy(update={"system": newer}))))
+
+    assert before["common-tools/default"] == other["common-tools/default"]
+    assert layers(alone)["common-tools/default"] != other["common-tools/default"]
 
 
 def test_a_new_version_of_the_agent_changes_its_layer_alone() -> None:
@@ -292,7 +309,7 @@ def test_the_step_that_installs_knows_the_one_time() -> None:
     """Packages' own scripts ask for it."""
     runs = [state.op for state in states(composed()) if isinstance(state.op, Run)]
 
-    assert [dict(op.env)["SOURCE_DATE_EPOCH"] for op in runs] == [str(EPOCH)]
+    assert [dict(op.env)["SOURCE_DATE_EPOCH"] for op in runs] == [str(EPOCH)] * 2
 
 
 def test_agent_files_belong_to_root_and_volumes_to_the_user() -> None:

@@ -12,7 +12,7 @@ from pipeline.errors import BuildError, FailedStep, Location, ResolveError
 from pipeline.graph import Network, State, layout
 from pipeline.graph.ops import Run
 from pipeline.platform import AMD64, Platform
-from pipeline.resolve.debian import parse_resolution, resolve_packages
+from pipeline.resolve.debian import Resolution, parse_resolution, resolve_packages
 from pipeline.resolve.pins import DebPin
 from tests.unit.compose.samples import definitions, root_digest
 
@@ -69,9 +69,32 @@ SHA256: {SHA}
 """
 
 
+TOOLS = "git=1:2.47.3-0+deb13u1\nadduser=3.152\n"
+
+
 def parsed(uris: str = URIS, shown: str = SHOWN, mirrors: tuple[str, str] = (MAIN, SECURITY)) -> tuple[DebPin, ...]:
     """Return the pins of what apt wrote."""
-    return parse_resolution({"uris": uris.encode(), "shown": shown.encode()}, mirrors, HERE)
+    return parse_resolution(written(uris=uris, shown=shown), mirrors, HERE).packages
+
+
+def written(uris: str = URIS, shown: str = SHOWN, tools: str = TOOLS) -> Mapping[str, bytes]:
+    """Return the files that the step writes."""
+    return {"uris": uris.encode(), "shown": shown.encode(), "tools": tools.encode()}
+
+
+@pytest.mark.parametrize(
+    ("tools", "names"),
+    [
+        (TOOLS, ("adduser", "git")),
+        ("", ()),
+        (TOOLS + "mawk=1.3.4\n", ()),
+        ("git=1:2.47.3-0+deb13u2\n", ()),
+    ],
+    ids=["a part", "none", "not all of it is added", "another version is added"],
+)
+def test_common_tools_are_told_apart_where_they_stand_by_themselves(tools: str, names: tuple[str, ...]) -> None:
+    """What the tools alone need is a layer of its own only if the base would have added just that."""
+    assert parse_resolution(written(tools=tools), (MAIN, SECURITY), HERE).tools == names
 
 
 def test_apt_output_becomes_pins_sorted_by_name() -> None:
@@ -117,13 +140,14 @@ def test_a_package_without_a_checksum_is_refused(shown: str) -> None:
     assert caught.value.location == HERE
 
 
-def resolved(solve: object) -> tuple[DebPin, ...]:
+def resolved(solve: object) -> Resolution:
     """Resolve git on a root with `solve` as the engine."""
 
-    async def run() -> tuple[DebPin, ...]:
+    async def run() -> Resolution:
         root = layout(root_digest("bootstrap", AMD64))
         spec = definitions().roots["tiny"].model.spec
-        return await resolve_packages(root, spec, ["git"], (MAIN, SECURITY), AMD64, solve, HERE)  # type: ignore[arg-type]
+        packages, tools = ["git", "jq"], ["adduser", "git"]
+        return await resolve_packages(root, spec, packages, tools, (MAIN, SECURITY), AMD64, solve, HERE)  # type: ignore[arg-type]
 
     return anyio.run(run)
 
@@ -134,12 +158,12 @@ def test_apt_runs_in_the_root_with_the_network_and_the_mirrors() -> None:
 
     async def solve(state: State, platform: Platform) -> Mapping[str, bytes]:
         asked.append((state, platform))
-        return {"uris": URIS.encode(), "shown": SHOWN.encode()}
+        return written()
 
-    assert len(resolved(solve)) == 4
+    assert len(resolved(solve).packages) == 4
     state, platform = asked[0]
     assert isinstance(state.op, Run)
-    assert state.op.args[3:] == ("sh", MAIN, SECURITY, "trixie", "git")
+    assert state.op.args[3:] == ("sh", MAIN, SECURITY, "trixie", "adduser git", "git", "jq")
     assert state.op.network is Network.HOST
     assert (state.op.output, platform, state.location) == ("/out", AMD64, HERE)
     assert state.name == "resolve Debian packages on linux/amd64"

@@ -174,13 +174,15 @@ def apt_answer(request: Request, versions: Mapping[str, str] | None = None) -> A
     """Answer as apt asked for packages, where this is that step; all are at 1.0-1 but for those in `versions`."""
     if not request.state.name.startswith("resolve Debian packages") or not isinstance(request.state.op, Run):
         return None
-    names = request.state.op.args[7:]
-    return Answer(files=apt_files(deb_pin(name, (versions or {}).get(name, "1.0-1")) for name in names))
+    tools, *names = request.state.op.args[7:]
+    pins = [deb_pin(name, (versions or {}).get(name, "1.0-1")) for name in names]
+    return Answer(files=apt_files(pins, tools.split()))
 
 
-def apt_files(pins: Iterable[DebPin]) -> dict[str, bytes]:
-    """Return what the step that asks apt writes."""
+def apt_files(pins: Iterable[DebPin], tools: Iterable[str] = ()) -> dict[str, bytes]:
+    """Return what the step that asks apt writes; `tools` are the names of those packages that are common."""
     known = tuple(pins)
+    common = "".join(f"{pin.name}={pin.version}\n" for pin in known if pin.name in tools)
     uris = "".join(
         f"'{MIRRORS[0]}/{pin.path}' {pin.name}.deb {pin.size} SHA256:{hex_of(pin.sha256)}\n" for pin in known
     )
@@ -189,7 +191,7 @@ def apt_files(pins: Iterable[DebPin]) -> dict[str, bytes]:
         f"Size: {pin.size}\nSHA256: {hex_of(pin.sha256)}\n"
         for pin in known
     )
-    return {"uris": uris.encode(), "shown": shown.encode()}
+    return {"uris": uris.encode(), "shown": shown.encode(), "tools": common.encode()}
 
 
 def resolving(request: Request) -> Answer:

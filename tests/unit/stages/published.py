@@ -11,7 +11,7 @@ from pipeline.digest import Digest, digest_bytes, digest_json
 from pipeline.models.defined import Definitions
 from pipeline.platform import PLATFORMS, Platform
 from pipeline.resolve.lock import Locks
-from pipeline.resolve.pins import BootstrapPin, PackagesLock, SystemLock
+from pipeline.resolve.pins import BootstrapPin, DebPin, PackagesLock, SystemLock
 from pipeline.resolve.plan import plan_images
 from pipeline.stages.recording import Publication, with_publication
 from pipeline.stages.report import PlannedImage, PlannedPlatform, planned_images
@@ -53,7 +53,7 @@ def publication_of(image: PlannedImage) -> Publication:
         str(layer.graph_digest): ContentRecord(packages=layer.contents)
         for one in image.platforms
         for layer in one.layers
-        if layer.contents
+        if layer.contents or layer.below
     }
     record = ImageRecord(
         digest=digest_json([one.digest for one in platforms.values()]),
@@ -86,7 +86,14 @@ def platform_record(platform: PlannedPlatform) -> PlatformRecord:
 
 
 def moved(pins: Locks, component: str, version: str = "99.9.9") -> Locks:
-    """Return locks after the pins of one component moved: its version, its Debian packages, or its digest."""
+    """Return locks after the pins of one component moved: its version, its Debian packages, or its digest.
+
+    Common tools move in all bases that have them.
+    """
+    if component.startswith("common-tools/"):
+        for base in pins.bases.values():
+            pins = pins.with_lock(_with_newer(base, base.system[0].of_tools[:1], version))
+        return pins
     (lock,) = (lock for lock in pins.all() if lock.component == component)
     if isinstance(lock, PackagesLock):
         first = of_npm(lock.packages[0])
@@ -94,11 +101,7 @@ def moved(pins: Locks, component: str, version: str = "99.9.9") -> Locks:
         newer = first.model_copy(update={"version": version, "archives": archives})
         return pins.with_lock(lock.model_copy(update={"packages": (newer, *lock.packages[1:])}))
     if isinstance(lock, SystemLock):
-        system = tuple(
-            pin.model_copy(update={"packages": (*pin.packages[1:], deb_pin(pin.packages[0].name, version))})
-            for pin in lock.system
-        )
-        return pins.with_lock(lock.model_copy(update={"system": system}))
+        return pins.with_lock(_with_newer(lock, lock.system[0].of_base[:1] or (deb_pin("jq"),), version))
     bootstrap: Mapping[str, BootstrapPin] = {
         platform: BootstrapPin(
             digest=digest_bytes(f"{version} {platform}".encode()), packages={"apt": version, "dash": "1"}
@@ -106,3 +109,19 @@ def moved(pins: Locks, component: str, version: str = "99.9.9") -> Locks:
         for platform in lock.bootstrap  # type: ignore[attr-defined]  # a root's, as nothing else is left
     }
     return pins.with_lock(lock.model_copy(update={"bootstrap": bootstrap}))
+
+
+def _with_newer(lock: SystemLock, replaced: Iterable[DebPin], version: str) -> SystemLock:
+    names = [pin.name for pin in replaced]
+    system = tuple(
+        pin.model_copy(
+            update={
+                "packages": (
+                    *(deb_pin(name, version) for name in names),
+                    *(one for one in pin.packages if one.name not in names),
+                )
+            }
+        )
+        for pin in lock.system
+    )
+    return lock.model_copy(update={"system": system})

@@ -211,8 +211,8 @@ def test_layers_are_cached_the_second_time(tmp_path: Path) -> None:
     fresh.made.add(root_digest("bootstrap", AMD64))
     third = built(fresh, oci(tmp_path / "out")).platforms[0].layers
 
-    assert [layer.cached for layer in first] == [True, False, False, False, False]
-    assert [layer.cached for layer in second] == [True] * 5
+    assert [layer.cached for layer in first] == [True, False, False, False, False, False]
+    assert [layer.cached for layer in second] == [True] * 6
     assert third[0].cached is False
 
 

@@ -25,6 +25,7 @@ PINS = locks(FOUND)
 PUBLISHED = published(planned())
 COMPONENTS = (
     "roots/tiny",
+    "common-tools/default",
     "bases/node-bun",
     "bases/plain",
     "toolchains/node",
@@ -32,6 +33,7 @@ COMPONENTS = (
     "agents/claude",
     "agents/picky",
 )
+DEBIAN = ("roots", "common-tools", "bases")
 
 
 def compared(images: tuple[PlannedImage, ...], catalog: Catalog | None = PUBLISHED, **options: Any) -> Comparison:
@@ -108,7 +110,7 @@ def test_exactly_the_images_that_hold_what_moved_are_changed(
 
 
 @settings(max_examples=30, deadline=None)
-@given(components=st.sets(st.sampled_from([name for name in COMPONENTS if name.startswith(("roots", "bases"))])))
+@given(components=st.sets(st.sampled_from([name for name in COMPONENTS if name.startswith(DEBIAN)])))
 def test_nothing_of_debian_moves_a_layer_of_an_agent_or_toolchain(components: set[str]) -> None:
     """A security update of a base reinstalls nothing."""
     pins = PINS
@@ -117,7 +119,7 @@ def test_nothing_of_debian_moves_a_layer_of_an_agent_or_toolchain(components: se
 
     def others(images: tuple[PlannedImage, ...]) -> list[tuple[str, Digest]]:
         layers = [layer for image in images for one in image.platforms for layer in one.layers]
-        return [(one.component, one.graph_digest) for one in layers if not one.component.startswith(("roots", "bases"))]
+        return [(one.component, one.graph_digest) for one in layers if not one.component.startswith(DEBIAN)]
 
     assert others(planned(pins)) == others(planned())
 
@@ -138,7 +140,18 @@ def test_a_new_version_is_told_with_the_old_one() -> None:
 
 def test_packages_of_a_base_are_named() -> None:
     """The record holds them once per layer."""
-    assert texts(after("bases/node-bun"), "node-bun-claude") == ["base node-bun: git 1.0-1 → 99.9.9"]
+    assert texts(after("bases/node-bun"), "node-bun-claude") == ["base node-bun: libatomic1 1.0-1 → 99.9.9"]
+
+
+def test_common_tools_take_the_bases_along_that_have_them() -> None:
+    """They are named once, with what of them moved."""
+    found = after("common-tools/default")
+
+    assert texts(found, "plain") == [
+        "common tools default: git 1.0-1 → 99.9.9",
+        "base plain made again on common tools default",
+    ]
+    assert found.named(Standing.CHANGED) == IMAGES
 
 
 def test_packages_of_a_base_are_not_known_from_labels() -> None:
@@ -153,12 +166,13 @@ def test_a_root_is_told_by_digest_and_packages_and_takes_its_bases_along() -> No
     """Digests are another on each platform."""
     found = after("roots/tiny")
     (change,) = (change for change in found.images if change.name == "plain-claude")
-    root, base, other = change.reasons
+    root, tools, base, other = change.reasons
 
     assert root.text.startswith("root tiny sha256:")
     assert root.text.endswith("(apt 3.0.4 → 99.9.9)")
     assert (root.platforms, other.platforms) == (("linux/amd64",), ("linux/arm64",))
-    assert (base.kind, base.text) == (ReasonKind.BELOW, "base plain made again on root tiny")
+    assert (tools.kind, tools.text) == (ReasonKind.BELOW, "common tools default made again on root tiny")
+    assert (base.kind, base.text) == (ReasonKind.BELOW, "base plain made again on common tools default")
     assert base.platforms == ()
     assert len(found.named(Standing.CHANGED)) == len(IMAGES)
 

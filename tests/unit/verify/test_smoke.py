@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,8 +218,8 @@ def test_the_junit_file_says_what_passed_failed_and_was_cached(tmp_path: Path) -
     assert isinstance(failure, Failure)
     assert (failure.message, cases[1].system_out) == ("line 29", "\n".join(LOG))
     assert [case.time for case in cases] == [1.25, 1.25, 1.25, 0.0]
-    assert '<property name="cached" value="1" />' in path.read_text()
-    assert '<property name="depth" value="answer" />' in path.read_text()
+    assert re.search(r'<property name="cached" value="1" ?/>', path.read_text())
+    assert re.search(r'<property name="depth" value="answer" ?/>', path.read_text())
 
 
 def test_what_xml_cannot_hold_does_not_spoil_the_junit_file(tmp_path: Path) -> None:
