@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from pipeline.engine.api import Engine
+from pipeline.engine.deferred import Deferred, once
 from pipeline.engine_name import EngineName
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
@@ -13,7 +14,7 @@ from pipeline.settings import Settings
 
 @asynccontextmanager
 async def open_engine(settings: Settings, notify: Callable[[str], None]) -> AsyncIterator[Engine]:
-    """Find or start the engine, and let go of it at the end.
+    """Find or start the engine, and let go of it at the end; BuildKit once something is built.
 
     Raises UsageError where it needs what is not installed, EngineError where it does not answer.
     """
@@ -29,6 +30,10 @@ async def open_engine(settings: Settings, notify: Callable[[str], None]) -> Asyn
         async with connect_dagger(settings) as engine:
             yield engine
     else:
-        from pipeline.engine.buildkit.locate import connect
 
-        yield (await connect(settings, notify)).engine
+        async def connect() -> Engine:
+            from pipeline.engine.buildkit.locate import connect as connect_buildkit
+
+            return (await connect_buildkit(settings, notify)).engine
+
+        yield Deferred(once(connect))

@@ -21,8 +21,8 @@ async def for_each(
 ) -> tuple[Result, ...]:
     """Return what `work` makes of each item, in the order of the items.
 
-    One failure stops no other item. At the end they are raised: a single one as it is where there was one item, else
-    an ErrorGroup in which each says by `label` whose it is.
+    One failure stops no other item. At the end they are raised: a single one as it is where there was one item, or
+    where the very same befell several; else an ErrorGroup in which each says by `label` whose it is.
     """
     results: dict[int, Result] = {}
     errors: dict[int, AgcError] = {}
@@ -39,8 +39,9 @@ async def for_each(
         for index in range(len(items)):
             tasks.start_soon(one, index)
     if errors:
-        if len(items) == 1:
-            raise errors[0]
+        first = next(iter(errors.values()))
+        if len(items) == 1 or (len(errors) > 1 and all(error is first for error in errors.values())):
+            raise first
         for index, error in errors.items():
             if not error.message.startswith(label(items[index])):
                 error.message = f"{label(items[index])}: {error.message}"

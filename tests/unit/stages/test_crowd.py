@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from pipeline.errors import BuildError, ErrorGroup
+from pipeline.errors import BuildError, EngineError, ErrorGroup
 from pipeline.stages.crowd import SIDE_BY_SIDE, for_each
 
 
@@ -64,3 +64,16 @@ def test_only_so_many_are_under_way_at_once() -> None:
     anyio.run(for_each, range(20), work, str)
 
     assert most == SIDE_BY_SIDE
+
+
+def test_what_befell_several_at_once_is_told_once() -> None:
+    """No engine is one failure, however many images wait for it."""
+    gone = EngineError("no engine")
+
+    async def work(item: int) -> int:
+        if item:
+            raise gone
+        return item
+
+    with pytest.raises(EngineError, match=r"^no engine$"):
+        anyio.run(for_each, (0, 1, 2), work, str)
