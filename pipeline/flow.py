@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.catalog.record import Catalog
 from pipeline.catalog.store import catalog_path, read_catalog
 from pipeline.compose.image import compose_all
 from pipeline.engine.api import Compression
@@ -170,21 +171,27 @@ async def smoke(
     return reports
 
 
-def generate(folder: Path, only: Iterable[str], *, write: bool) -> tuple[tuple[Generated, ...], tuple[Drift, ...]]:
-    """Return the files that `only` names, and those of them that differ in `folder`, which `write` puts right."""
+def generate(
+    project: Project, only: Iterable[str] = (), *, write: bool = False, force: bool = False
+) -> tuple[tuple[Generated, ...], tuple[Drift, ...]]:
+    """Return the files of the sorts in `only`, or all, and those that differ in the project, which `write` puts right.
+
+    Raises ErrorGroup where a person changed one of these, unless `force` is to lose that.
+    """
     from importlib.metadata import version  # templates and their engine are for this alone
 
-    from pipeline.outputs.ci import Subject, ci_files
     from pipeline.outputs.generated import drifted, write_all
+    from pipeline.outputs.makers import make
+    from pipeline.outputs.subject import Subject
 
-    shipped = shipped_folder()
-    subject = Subject(shipped / "templates", version("agentcontainers"), own=shipped.resolve() == folder.resolve())
-    makers = {"ci": ci_files}
-    files = tuple(file for name in only for file in makers[name](subject))
-    drifts = drifted(folder, files)
+    shipped, folder = shipped_folder(), project.folder
+    own = shipped.resolve() == folder.resolve()
+    published = read_catalog(catalog_path(folder)) or Catalog()
+    made = make(Subject(shipped / "templates", version("agentcontainers"), own, project, published), tuple(only))
+    drifts = drifted(folder, made)
     if write:
-        write_all(folder, drifts)
-    return files, drifts
+        write_all(folder, drifts, force=force)
+    return tuple(file for files in made.values() for file in files), drifts
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import typer
 from pipeline import flow
 from pipeline.cli.app import session_of
 from pipeline.cli.output import Line, Span, line
-from pipeline.errors import DefinitionError
+from pipeline.errors import DefinitionError, UsageError
 
 if TYPE_CHECKING:
     from pipeline.outputs.generated import Drift
@@ -20,7 +20,7 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 class What(StrEnum):
-    """What can be generated."""
+    """The sorts of files that can be generated: the keys of `outputs.makers.MAKERS`."""
 
     CI = "ci"
 
@@ -33,16 +33,21 @@ def command(
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; fail, and show how, where a file differs.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write also over what somebody changed by hand, which is lost.")
+    ] = False,
 ) -> None:
-    """Write what is made from templates: files for CI systems, in ci/."""
+    """Write the files that people and other programs start from, and remove those that are made no more."""
+    if check and force:
+        raise UsageError("--check changes nothing", remedy="leave out --check or --force")
     session = session_of(context)
-    wanted = tuple(dict.fromkeys(only or What))
-    files, drifts = flow.generate(session.project, wanted, write=not check)
-    names = [drift.wanted.path for drift in drifts]
+    project = flow.open_project(session.project)
+    files, drifts = flow.generate(project, tuple(dict.fromkeys(only or ())), write=not check, force=force)
+    names = [drift.path for drift in drifts]
     failed = check and bool(drifts)
     if not (failed and session.output.json):
         data = {"files": [file.path for file in files], "written": [] if check else names}
-        session.output.result(data, lambda: _diff(drifts) if failed else _written(len(files), names))
+        session.output.result(data, lambda: _diff(drifts) if failed else _written(len(files), drifts))
     if failed:
         options = "".join(f" --only {what}" for what in only or ())
         raise DefinitionError(f"out of date: {', '.join(names)}", remedy=f"agc generate{options}")
@@ -54,7 +59,7 @@ def _diff(drifts: Sequence[Drift]) -> Iterator[Line]:
             yield line(Span(text, _STYLES.get(text[:1], "")))
 
 
-def _written(count: int, names: Sequence[str]) -> Iterator[Line]:
-    for name in names:
-        yield line(Span("wrote ", "dim"), name)
-    yield line(f"{count} files, {len(names)} written")
+def _written(count: int, drifts: Sequence[Drift]) -> Iterator[Line]:
+    for drift in drifts:
+        yield line(Span("wrote " if drift.wanted else "removed ", "dim"), drift.path)
+    yield line(f"{count} files, {len(drifts)} written")

@@ -6,13 +6,12 @@ what moved is proposed; what changed is published from the default branch. The c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 from pipeline.outputs.generated import Generated, header
+from pipeline.outputs.subject import Subject
 from pipeline.outputs.templates import render
 
 # Of third parties, by commit, with the release that is. Both were read from the tags of their own repositories.
@@ -38,15 +37,6 @@ _FILES = (
     "lock-update",
 )
 _EXECUTABLE = frozenset({"lock-update"})
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """The project that files are made for: where the templates lie, and whether it is agc's own checkout."""
-
-    templates: Path
-    version: str
-    own: bool
 
 
 class Calls(NamedTuple):
@@ -94,7 +84,7 @@ def _file(subject: Subject, name: str) -> Generated:
     text = render(
         subject.templates,
         template,
-        header=partial(header, "ci", template),
+        header=partial(header, "ci", f"templates/{template}"),
         actions=ACTIONS,
         branch=_BRANCH,
         **calls(subject)._asdict(),

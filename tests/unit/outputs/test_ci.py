@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import yaml
 from check_jsonschema import main as check_jsonschema
 from click.testing import CliRunner
 
-from pipeline.outputs.ci import Subject, calls, ci_files
-from pipeline.stages.project import shipped_folder
+from pipeline.catalog.record import Catalog
+from pipeline.outputs.ci import calls, ci_files
+from pipeline.outputs.subject import Subject
+from pipeline.stages.project import load_project, shipped_folder
 
-OWN = Subject(shipped_folder() / "templates", "1.2.3", own=True)
-USERS = Subject(shipped_folder() / "templates", "1.2.3", own=False)
+PROJECT = load_project(shipped_folder(), {})
+OWN = Subject(shipped_folder() / "templates", "1.2.3", own=True, project=PROJECT, catalog=Catalog())
+USERS = replace(OWN, own=False)
 SCHEMAS = {
     "ci/github/pull-request.yml": "github-workflows",
     "ci/github/lock-update.yml": "github-workflows",

@@ -1,0 +1,18 @@
+"""The generators there are. Each is a pure function of a project; adding one here is all it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from pipeline.outputs.ci import ci_files
+from pipeline.outputs.generated import Generated
+from pipeline.outputs.subject import Subject
+
+MAKERS: Mapping[str, Callable[[Subject], tuple[Generated, ...]]] = MappingProxyType({"ci": ci_files})
+"""What makes the files of each sort, by the name that `agc generate --only` knows."""
+
+
+def make(subject: Subject, only: tuple[str, ...]) -> dict[str, tuple[Generated, ...]]:
+    """Return the files of each sort in `only`, all where it is empty."""
+    return {name: MAKERS[name](subject) for name in only or tuple(MAKERS)}

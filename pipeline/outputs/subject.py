@@ -1,0 +1,24 @@
+"""What every generator is given: the project, and where the templates are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.catalog.record import Catalog
+from pipeline.stages.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The project that files are made for.
+
+    `templates` is the folder of templates, `version` this program's, `own` tells whether the project is its own
+    checkout, and `catalog` is what was published.
+    """
+
+    templates: Path
+    version: str
+    own: bool
+    project: Project
+    catalog: Catalog
