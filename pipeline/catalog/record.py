@@ -4,13 +4,15 @@ Rules kept here:
 
 - `schema` names the major version, which changes when old readers would go wrong; anything else is added as a field;
 - fields this program does not know are kept when it writes the document again, so an older program takes nothing away;
-- equal content gives equal bytes: keys are sorted, layers stand lowest first, and nothing tells a date or a machine.
+- equal content gives equal bytes: keys are sorted, layers stand lowest first, and nothing tells when or where it was
+  written.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -67,6 +69,48 @@ class PlatformRecord(_Record):
     """Its blobs, lowest first; those of a root from a registry may be several."""
     settings: FrozenMap[str, Any] = Field(default_factory=dict)
     """What its config tells a container runtime, as OCI spells it, without the labels that repeat its layers."""
+    smoke: tuple[str, ...] = ()
+    """The depths of the smoke tests it passed: `presence`, `answer`, `work`."""
+
+    @property
+    def size(self) -> int:
+        """What somebody pulls who has none of it, in bytes."""
+        return sum(layer.size for layer in self.layers)
+
+
+class LicenceRecord(_Record):
+    """What may be done with a program in an image."""
+
+    name: str
+    """The licence, as SPDX names it."""
+    publish: str
+    """Whether its bytes may be in published images: `baked`, `late-bound` or `private`."""
+
+
+class EvidenceRecord(_Record):
+    """Something that is claimed of an image, in its repositories."""
+
+    predicate_type: str
+    """What kind of claim it is."""
+    subject: Sha256
+    """The index or manifest it is about."""
+    digest: Sha256
+    """The manifest that holds it: a referrer of its subject, or an attestation in the index."""
+    signed: bool = False
+    """Whether it is in a signed bundle."""
+
+
+class UpstreamRecord(_Record):
+    """The newest release of a component's package when its lock was last brought up to date."""
+
+    package: str
+    """The package."""
+    version: str
+    """Its newest version that answers the definition."""
+    published: date | None = None
+    """The day it was published, where its registry says so."""
+    reason: str = ""
+    """Why the image has another one; empty where it has this one."""
 
 
 class ImageRecord(_Record):
@@ -82,6 +126,14 @@ class ImageRecord(_Record):
     """Its platforms."""
     reasons: tuple[str, ...] = ()
     """Why it differs from what was recorded before it."""
+    licences: FrozenMap[str, LicenceRecord] = Field(default_factory=dict)
+    """The licences of its programs, by component."""
+    evidence: tuple[EvidenceRecord, ...] = ()
+    """What is claimed of it, and where that is."""
+    verify: tuple[str, ...] = ()
+    """Commands that check it, with the digest filled in."""
+    upstream: FrozenMap[str, UpstreamRecord] = Field(default_factory=dict)
+    """What is newest of its components, by component; what is not known is not there."""
 
 
 class ContentRecord(_Record):
