@@ -29,6 +29,8 @@ class ExitCode(IntEnum):
     INTEGRITY = 10
     CATALOG = 11
     REFUSED = 12
+    VERIFY = 13
+    SIGN = 17
     INTERRUPTED = 130
 
 
@@ -159,6 +161,18 @@ class OutputError(AgcError):
     """The result could not be written: no space, no permission, registry or daemon refused it."""
 
     exit_code = ExitCode.OUTPUT
+
+
+class VerifyError(AgcError):
+    """Nobody who is trusted vouches for an image, or what they vouch for is not what a policy asks."""
+
+    exit_code = ExitCode.VERIFY
+
+
+class SignError(AgcError):
+    """Nothing could be signed: the key cannot be used, nobody says who we are, or a signing service fails."""
+
+    exit_code = ExitCode.SIGN
 
 
 class CatalogError(AgcError):

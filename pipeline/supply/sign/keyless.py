@@ -1,0 +1,223 @@
+"""Signing and trusting by identity, through sigstore: the only module that imports it, and only in functions.
+
+A certificate that lives for minutes says which CI job, or person, signed; a log entry says when. Which services give
+them is the trust configuration: the public ones, or those a file names (protobuf-specs `ClientTrustConfig`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+
+from pipeline.errors import SignError, UsageError, VerifyError
+from pipeline.supply.sign.api import Vouched
+from pipeline.supply.sign.bundle import Bundle
+from pipeline.supply.statement import Statement
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+    from sigstore.models import ClientTrustConfig, TrustedRoot
+    from sigstore.oidc import IdentityToken
+    from sigstore.sign import Signer as Session
+    from sigstore.verify.policy import VerificationPolicy
+    from sigstore.verify.verifier import Verifier
+
+TOKEN_VARIABLE = "SIGSTORE_ID_TOKEN"  # noqa: S105 (its name)
+_REMEDY = "run in CI with leave to ask for an identity token, or sign with a key: docs/how-to/sign.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who may have signed: the identity in a certificate, who vouches for it, and the repository a job ran for.
+
+    An empty `name` or `repository` leaves that open; one of the two must be said.
+    """
+
+    issuer: str
+    name: str = ""
+    repository: str = ""
+
+    def __str__(self) -> str:
+        """Return it for people."""
+        return f"{self.name or self.repository} of {self.issuer}"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityTrust:
+    """An identity whose word counts, as far as the services of a trust root vouch for it."""
+
+    identity: Identity
+    verifier: Verifier = field(repr=False)
+
+    def check(self, bundle: Bundle) -> Vouched | None:
+        """Return what the identity has signed, None where a key or another identity did; see `Trust`."""
+        if bundle.hint:
+            return None
+        from sigstore.models import Bundle as SigstoreBundle
+        from sigstore.verify.policy import UnsafeNoOp
+
+        with _as_verify_error():
+            found = SigstoreBundle.from_json(bundle.data)
+            # First whether the signature is good, then whose it is: a good one of somebody else is none of our concern.
+            with _without_warnings():
+                kind, payload = self.verifier.verify_dsse(found, UnsafeNoOp())
+        if (kind, payload) != (bundle.envelope.payload_type, bundle.envelope.payload):
+            raise VerifyError("a bundle means one thing to one reader and another to the next")
+        if not _agrees(_policy(self.identity), found.signing_certificate):
+            return None
+        return Vouched(payload, kind, str(self.identity))
+
+
+class IdentitySigner:
+    """Signs as whom an identity token names; one certificate serves until it expires, as long as the token does."""
+
+    def __init__(self, token: IdentityToken, config: ClientTrustConfig) -> None:
+        from sigstore.verify.verifier import Verifier
+
+        self._token = token
+        self._config = config
+        self._session: Session | None = None
+        identity = Identity(token.federated_issuer, token.identity)
+        self._trust = IdentityTrust(identity, Verifier(trusted_root=config.trusted_root))
+
+    @property
+    def trust(self) -> IdentityTrust:
+        """Whom the token names."""
+        return self._trust
+
+    async def sign(self, statement: Statement) -> bytes:
+        """Return the bundle of `statement`; raises SignError where a service refuses or cannot be reached."""
+        return await anyio.to_thread.run_sync(self._sign, statement.encode())
+
+    def _sign(self, payload: bytes) -> bytes:
+        from sigstore.dsse import Statement as SigstoreStatement
+        from sigstore.sign import Signer as Session
+        from sigstore.sign import SigningContext
+
+        try:
+            if self._session is None:
+                self._session = Session(self._token, SigningContext.from_trust_config(self._config))
+            return self._session.sign_dsse(SigstoreStatement(payload)).to_json().encode()
+        except Exception as error:  # requests', sigstore's, cryptography's: a service failed, and nobody wants a traceback
+            # Not what the service says: an answer may repeat the token.
+            raise SignError(f"the signing services failed: {type(error).__name__}", remedy=_REMEDY) from error
+
+
+def open_identity(environment: Mapping[str, str], trust_config: Path | None) -> IdentitySigner:
+    """Return the signer for whom this CI job is; raises SignError where nobody says so.
+
+    The identity token is SIGSTORE_ID_TOKEN, else what the CI system gives the asking: GitHub, GitLab, Google Cloud,
+    Buildkite.
+    """
+    from sigstore.errors import Error
+    from sigstore.oidc import ExpiredIdentity, IdentityToken, detect_credential
+
+    try:
+        token = environment.get(TOKEN_VARIABLE) or detect_credential()
+        if not token:
+            raise SignError("nobody says who signs: this is no CI job that has an identity", remedy=_REMEDY)
+        return IdentitySigner(IdentityToken(token), _config(trust_config, offline=False))
+    except (Error, ExpiredIdentity) as error:
+        # Their texts quote no token, but they do explain at length; the name of the error is what one can look up.
+        raise SignError(f"the identity token cannot be used: {type(error).__name__}", remedy=_REMEDY) from error
+
+
+def open_identity_trust(identity: Identity, trust_config: Path | None, *, offline: bool) -> IdentityTrust:
+    """Return the trust in an identity; raises UsageError or VerifyError.
+
+    `trust_config` may be a whole client trust configuration or its trusted root alone. Without it the public services
+    are trusted; `offline` then takes what an earlier run has fetched of their keys.
+    """
+    from sigstore.verify.verifier import Verifier
+
+    with _as_verify_error():
+        return IdentityTrust(identity, Verifier(trusted_root=_root(trust_config, offline=offline)))
+
+
+def _root(path: Path | None, *, offline: bool) -> TrustedRoot:
+    from sigstore.models import TrustedRoot
+
+    if path and b"clienttrustconfig" not in _read(path):
+        try:
+            return TrustedRoot.from_file(str(path))
+        except ValueError as error:
+            raise UsageError(f"{path} is no trusted root", remedy="correct --trust-config") from error
+    return _config(path, offline=offline).trusted_root
+
+
+def _config(path: Path | None, *, offline: bool) -> ClientTrustConfig:
+    from sigstore.models import ClientTrustConfig
+
+    if path is None:
+        return ClientTrustConfig.production(offline=offline)
+    try:
+        return ClientTrustConfig.from_json(_read(path).decode())
+    except ValueError as error:
+        raise UsageError(f"{path} is no client trust configuration", remedy="correct --trust-config") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", remedy="correct --trust-config") from error
+
+
+def _policy(identity: Identity) -> VerificationPolicy:
+    from sigstore.verify import policy
+
+    parts: list[Any] = [_issuer(identity.issuer)]
+    if identity.name:
+        parts.append(policy.Identity(identity=identity.name))
+    if identity.repository:
+        parts.append(policy.OIDCSourceRepositoryURI(identity.repository))
+    if len(parts) == 1:
+        raise UsageError("an issuer alone is everybody", remedy="name an identity or a repository too")
+    return policy.AllOf(parts)
+
+
+def _issuer(issuer: str) -> VerificationPolicy:
+    from sigstore.verify import policy
+
+    # The same said in the first and in the second form of certificates.
+    return policy.AnyOf([policy.OIDCIssuerV2(issuer), policy.OIDCIssuer(issuer)])
+
+
+def _agrees(policy: VerificationPolicy, certificate: Certificate) -> bool:
+    from cryptography.x509 import ExtensionNotFound
+    from sigstore.errors import VerificationError
+
+    try:
+        policy.verify(certificate)
+    except (VerificationError, ExtensionNotFound, ValueError):
+        return False
+    return True
+
+
+@contextmanager
+def _as_verify_error() -> Iterator[None]:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from sigstore.errors import Error
+
+    try:
+        yield
+    except (Error, ValueError, KeyError, TypeError, IndexError, UnsupportedAlgorithm, RecursionError) as error:
+        words = str(error).strip().splitlines()
+        raise VerifyError(f"a bundle of an identity is not good: {words[0] if words else type(error).__name__}") from error
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep sigstore from warning that the identity is not looked at, which comes right after."""
+    logger = logging.getLogger("sigstore.verify.policy")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
