@@ -11,7 +11,9 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pipeline.catalog.record import Catalog
@@ -20,9 +22,10 @@ from pipeline.compose.image import compose_all
 from pipeline.engine.api import Compression
 from pipeline.engine.choose import open_engine
 from pipeline.engine_name import EngineName
-from pipeline.platform import Platform
+from pipeline.platform import Platform, parse_platform
 from pipeline.resolve.lock import require
 from pipeline.resolve.plan import ImagePlan
+from pipeline.settings import load_settings
 from pipeline.stages.building import build_image, try_image
 from pipeline.stages.changes import Comparison, compare
 from pipeline.stages.crowd import for_each
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from pipeline.outputs.generated import Drift, Generated
     from pipeline.stages.explain import Explanation
     from pipeline.stages.upgrade import LockRequest, LockResult
+    from pipeline.stages.verifying import Verified, VerifyRequest
+    from pipeline.supply.check.result import Verification
 
 
 def open_project(folder: Path, engine: EngineName | None = None) -> Project:
@@ -169,6 +174,39 @@ async def smoke(
         reports = await for_each(laid, one, lambda plan: f"{plan.name} on {plan.platform}")
     _write_junit(reports, junit)
     return reports
+
+
+async def verify(folder: Path, request: VerifyRequest) -> Verified:
+    """Return all checks of an image of a registry; needs no engine, and of a project only its settings."""
+    from pipeline.stages.verifying import verify_image  # no build needs it
+
+    return await verify_image(request, load_settings(folder, os.environ), datetime.now(UTC))
+
+
+async def rebuild(folder: Path, engine: EngineName | None, verified: Verified, reporter: Reporter) -> Verification:
+    """Return a verification with one check more for each platform: that the recorded commit gives the same digest.
+
+    Raises where the image was not verified, or what it was made of cannot be told or built.
+    """
+    from pipeline.stages.rebuilding import checked_out, compared  # no build needs it
+    from pipeline.stages.verifying import compression_of, recorded
+
+    result = verified.result
+    result.raise_for_failures()
+    source = recorded(verified.claims)
+    platforms = tuple(map(parse_platform, result.platforms))
+    here = open_project(folder, engine)
+    with TemporaryDirectory(prefix="agc-rebuilt-") as out:
+        async with checked_out(here.folder, source.commit) as tree:
+            # Its definitions and locks, and how this machine reaches the world.
+            then = replace(open_project(tree), settings=here.settings)
+            output = Output(OutputKind.OCI, out)
+            compression = compression_of(verified.image)
+            (report,) = await build(
+                then, [verified.name], platforms, output, reporter, locked=True, compression=compression, tested=False
+            )
+    built = {platform.platform: platform.digest for platform in report.platforms}
+    return replace(result, checks=(*result.checks, *compared(built, result.platforms, source.commit)))
 
 
 def generate(

@@ -1,1 +1,1 @@
-"""Signing: statements become Sigstore bundles, by a key or by the identity of a CI job, and bundles become referrers."""
+"""Signing: statements become Sigstore bundles by a key or the identity of a CI job, and bundles become referrers."""

@@ -69,17 +69,21 @@ def key_bundle(envelope: Envelope, hint: str) -> bytes:
 
 
 def read_bundle(data: bytes) -> Bundle:
-    """Return the bundle that `data` is; raises VerifyError where it is none, or holds something beside one signature."""
+    """Return the bundle that `data` is; raises VerifyError where it is none, or does not hold one signature."""
     try:
         document = parse_object(data)
-        if document.get("mediaType") not in _TYPES:
-            raise ValueError("has an unknown media type")
+        _require_known(document.get("mediaType"))
         envelope = _envelope(_member(document, "dsseEnvelope"))
         key = _member(document, "verificationMaterial").get("publicKey")
         hint = _text(key, "hint") if isinstance(key, dict) else ""
     except ValueError as error:
         raise VerifyError(f"a bundle cannot be read: it {error}") from error
     return Bundle(data, envelope, hint)
+
+
+def _require_known(media_type: object) -> None:
+    if media_type not in _TYPES:
+        raise ValueError("has an unknown media type")
 
 
 def _envelope(document: Mapping[str, Any]) -> Envelope:

@@ -39,9 +39,7 @@ def open_signer(settings: SignSettings, environment: Mapping[str, str]) -> Signe
     if settings.key:
         from pipeline.supply.sign.keys import open_key  # only who signs pays for it
 
-        return open_key(
-            settings.key, environment, public=settings.public_key, password_file=settings.password_file
-        )
+        return open_key(settings.key, environment, public=settings.public_key, password_file=settings.password_file)
     if settings.keyless:
         from pipeline.supply.sign.keyless import open_identity  # 350 ms
 

@@ -1,7 +1,7 @@
 """Keys in files and variables: PEM as OpenSSL writes it (PKCS #8, SEC 1, SubjectPublicKeyInfo), and as cosign does.
 
-cosign's form is secure-systems-lab/go-securesystemslib `encrypted`: scrypt (RFC 7914) for the password, NaCl's secretbox
-for the key, both told in JSON inside the PEM. No message here repeats anything of a key or password.
+cosign's form is that of secure-systems-lab/go-securesystemslib `encrypted`: scrypt (RFC 7914) for the password, NaCl's
+secretbox for the key, both told in JSON inside the PEM. No message here repeats anything of a key or password.
 """
 
 from __future__ import annotations
@@ -123,8 +123,7 @@ def _cosign_key(pem: bytes, password: bytes | None, address: str) -> bytes:
         document = parse_object(base64.b64decode(body))
         kdf, cipher = document["kdf"], document["cipher"]
         cost = tuple(kdf["params"][name] for name in ("N", "r", "p"))
-        if kdf["name"] != "scrypt" or cipher["name"] != "nacl/secretbox" or cost not in _COSTS:
-            raise ValueError("unknown encryption")
+        _require_known(kdf["name"], cipher["name"], cost)
         salt, nonce, text = (base64.b64decode(one) for one in (kdf["salt"], cipher["nonce"], document["ciphertext"]))
         # cosign takes an empty password as one.
         secret = hashlib.scrypt(password or b"", salt=salt, n=cost[0], r=cost[1], p=cost[2], maxmem=1 << 28, dklen=32)
@@ -137,3 +136,6 @@ def _cosign_key(pem: bytes, password: bytes | None, address: str) -> bytes:
         raise SignError(f"the key {address} {words}", remedy=_PASSWORD_REMEDY) from None
 
 
+def _require_known(kdf: object, cipher: object, cost: tuple[object, ...]) -> None:
+    if kdf != "scrypt" or cipher != "nacl/secretbox" or cost not in _COSTS:
+        raise ValueError("an encryption that cosign does not write")

@@ -104,7 +104,9 @@ class IdentitySigner:
             if self._session is None:
                 self._session = Session(self._token, SigningContext.from_trust_config(self._config))
             return self._session.sign_dsse(SigstoreStatement(payload)).to_json().encode()
-        except Exception as error:  # requests', sigstore's, cryptography's: a service failed, and nobody wants a traceback
+        except (
+            Exception
+        ) as error:  # requests', sigstore's, cryptography's: a service failed, and nobody wants a traceback
             # Not what the service says: an answer may repeat the token.
             raise SignError(f"the signing services failed: {type(error).__name__}", remedy=_REMEDY) from error
 
@@ -209,7 +211,9 @@ def _as_verify_error() -> Iterator[None]:
         yield
     except (Error, ValueError, KeyError, TypeError, IndexError, UnsupportedAlgorithm, RecursionError) as error:
         words = str(error).strip().splitlines()
-        raise VerifyError(f"a bundle of an identity is not good: {words[0] if words else type(error).__name__}") from error
+        raise VerifyError(
+            f"a bundle of an identity is not good: {words[0] if words else type(error).__name__}"
+        ) from error
 
 
 @contextmanager

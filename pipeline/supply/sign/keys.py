@@ -121,9 +121,7 @@ def open_key_trust(path: Path) -> KeyTrust:
     return KeyTrust(read_public_key(path), path.name)
 
 
-def _remote(
-    address: str, environment: Mapping[str, str], public: Path | None, password_file: Path | None
-) -> KeySigner:
+def _remote(address: str, environment: Mapping[str, str], public: Path | None, password_file: Path | None) -> KeySigner:
     from securesystemslib.exceptions import UnsupportedLibraryError
     from securesystemslib.signer import SIGNER_FOR_URI_SCHEME
     from securesystemslib.signer import Signer as Backend
@@ -155,4 +153,3 @@ def _remedy(address: str) -> str:
 def _shown(address: str) -> str:
     """Return as much of a malformed address as cannot be a key that somebody pasted."""
     return repr(address[:12].partition("\n")[0]) if address else "an empty text"
-

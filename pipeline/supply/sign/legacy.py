@@ -10,7 +10,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.digest import canonical_json, digest_bytes, hex_of
+from pipeline.digest import Canonical, canonical_json, digest_bytes, hex_of
 from pipeline.engine.layout import CONFIG_TYPE, Descriptor
 from pipeline.supply.artifact import Artifact, Blob
 from pipeline.supply.sign.bundle import Envelope
@@ -58,7 +58,7 @@ async def _attestation(signer: KeySigner, statement: Statement) -> Blob:
 
 
 async def _signature(signer: KeySigner, repository: str, subject: Descriptor) -> Blob:
-    document = {
+    document: Canonical = {
         "critical": {
             "identity": {"docker-reference": repository},
             "image": {"docker-manifest-digest": subject.digest},
@@ -73,7 +73,7 @@ async def _signature(signer: KeySigner, repository: str, subject: Descriptor) ->
 
 def _image(layers: Sequence[Blob]) -> Artifact:
     """Return the layers as what cosign takes for an image; registries without artifacts take it too."""
-    config = {
+    config: Canonical = {
         "architecture": "",
         "config": {},
         "created": "0001-01-01T00:00:00Z",

@@ -59,7 +59,9 @@ async def sign_all(
     """
     subjects = {descriptor.digest: descriptor for descriptor in (*platforms, index)}
     if foreign := next((one for one in statements if one.subject not in subjects), None):
-        raise SignError(f"a statement of type {foreign.predicate_type} is about {foreign.subject}, no part of the image")
+        raise SignError(
+            f"a statement of type {foreign.predicate_type} is about {foreign.subject}, no part of the image"
+        )
     made = []
     for statement in (*statements, *map(signature_of, subjects)):
         if not _is_there(signer, statement, (present or {}).get(statement.subject, ())):
