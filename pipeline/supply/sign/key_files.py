@@ -45,16 +45,24 @@ def read_public_key(path: Path) -> SSlibKey:
         raise UsageError(f"{path}: {error.strerror}", remedy="name the file of a public key") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         remedy = "openssl pkey -in KEY -pubout, or cosign public-key --key KEY"
-        raise UsageError(f"{path} holds no public key that can be used", remedy=remedy) from error
+        raise UsageError(
+            f"{path} holds no public key that can be used (ECDSA P-256, Ed25519, RSA)", remedy=remedy
+        ) from error
 
 
 def known_key(key: Any) -> SSlibKey:
-    """Return a public key with the scheme that cosign expects of its type; raises ValueError for other types."""
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    """Return a public key with the one scheme in which cosign verifies it; raises ValueError for other kinds.
+
+    cosign 3.1 hashes with SHA-256 whatever the curve, so it refuses what others sign with P-384 and P-521.
+    """
     from securesystemslib.signer import SSlibKey
 
-    scheme = "rsa-pkcs1v15-sha256" if isinstance(key, RSAPublicKey) else None
-    return SSlibKey.from_crypto(key, scheme=scheme)
+    found = SSlibKey.from_crypto(key)
+    if found.keytype == "rsa":
+        return SSlibKey.from_crypto(key, scheme="rsa-pkcs1v15-sha256")
+    if found.scheme not in {"ecdsa-sha2-nistp256", "ed25519"}:
+        raise ValueError(found.scheme)
+    return found
 
 
 def key_hint(key: SSlibKey) -> str:

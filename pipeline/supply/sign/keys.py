@@ -100,7 +100,9 @@ def open_key(
         key = known_key(private.public_key())
         backend = CryptoSigner(private, key)
     except (AttributeError, ValueError) as error:
-        raise SignError(f"the key {address} is of a kind that signs nothing here", remedy="use ECDSA P-256") from error
+        raise SignError(
+            f"the key {address} is of a kind that signs nothing here", remedy="use ECDSA P-256, Ed25519 or RSA"
+        ) from error
     if public and key_hint(read_public_key(public)) != key_hint(key):
         raise UsageError(f"{public} is not the public half of {address}", remedy="correct sign.public-key")
     return KeySigner(backend, key, address)

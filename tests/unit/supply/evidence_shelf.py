@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from pipeline.digest import Digest, canonical_json, digest_bytes, hex_of
+from pipeline.digest import Canonical, Digest, canonical_json, digest_bytes, hex_of
 from pipeline.engine.layout import CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE, Descriptor
 from pipeline.supply.artifact import Artifact
 from pipeline.supply.check.checks import PROVENANCE, SBOMS, SCAN
@@ -64,7 +64,7 @@ class Shelf:
         """Add referrers, to the list that the API gives and to the tag that stands in for it."""
         for artifact in artifacts:
             assert artifact.subject is not None
-            self.blobs.update(artifact.blobs)
+            self.blobs |= {str(digest): data for digest, data in artifact.blobs.items()}
             descriptor = self.put(artifact.manifest, MANIFEST_TYPE)
             entry = descriptor.as_json(artifactType=artifact.artifact_type, annotations=dict(artifact.annotations))
             listed = self.referrers_of.setdefault(artifact.subject.digest, [])
@@ -81,7 +81,7 @@ def put_image(shelf: Shelf, words: str = "an image") -> tuple[Descriptor, dict[s
         config = canonical_json({"os": system, "architecture": architecture, "config": {"Labels": {"a": words}}})
         layer = f"{words} on {name}".encode()
         shelf.blobs |= {digest_bytes(config): config, digest_bytes(layer): layer}
-        manifest = {
+        manifest: Canonical = {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "config": Descriptor(CONFIG_TYPE, digest_bytes(config), len(config)).as_json(),

@@ -575,7 +575,9 @@ def test_signing_again_makes_nothing_new() -> None:
     shelf, index, platforms = signed_shelf(SIGNER)
     statements = [one for platform in platforms.values() for one in evidence_of(platform.digest)]
     present = {
-        digest: [shelf.blobs[json.loads(shelf.manifests[entry["digest"]])["layers"][0]["digest"]] for entry in listed]
+        Digest(digest): [
+            shelf.blobs[json.loads(shelf.manifests[entry["digest"]])["layers"][0]["digest"]] for entry in listed
+        ]
         for digest, listed in shelf.referrers_of.items()
     }
 
