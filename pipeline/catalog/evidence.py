@@ -54,7 +54,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image as it stands in a registry: its index, or its only manifest, its platforms, and all it is made of."""
+    """An image as it stands in a registry: its index and platforms, or its only manifest, and all it is made of."""
 
     index: Part
     platforms: tuple[Part, ...]
@@ -86,8 +86,10 @@ async def read_image(source: Source, reference: Reference) -> Image:
     room = _Room()
     document = _document(content, shown)
     if "manifests" not in document:
-        part = await _part(source, "image", digest, room)
-        return Image(part, (), {"image": _blobs(document, shown)}, _layer_types(document))
+        blobs_of_it = _blobs(document, shown)
+        name = await _platform(source, blobs_of_it[0])
+        part = await _part(source, name, digest, room)
+        return Image(part, (), {name: blobs_of_it}, _layer_types(document))
     platforms: list[Part] = []
     blobs: dict[str, tuple[Descriptor, ...]] = {}
     types: list[str] = []
@@ -206,6 +208,16 @@ def _children(index: Mapping[str, Any], shown: str) -> Iterator[tuple[str, Descr
         name = f"{name} {number}" if name in taken else name
         taken.add(name)
         yield name, descriptor
+
+
+async def _platform(source: Source, config: Descriptor) -> str:
+    """Return the platform that a config is for; `image` where it says none."""
+    content = await source.blob(config.digest, DOCUMENT_LIMIT)
+    if content is None or digest_bytes(content) != config.digest:
+        raise VerifyError(f"the config {config.digest} is {'not there' if content is None else 'something else'}")
+    document = _document(content, f"the config {config.digest}")
+    words = [document.get("os"), document.get("architecture")]
+    return "/".join(str(word) for word in words if isinstance(word, str)) or "image"
 
 
 def _blobs(manifest: Mapping[str, Any], shown: str) -> tuple[Descriptor, ...]:

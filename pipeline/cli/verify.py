@@ -111,7 +111,7 @@ def lines_of(result: Verification) -> Iterator[Line]:
 
 
 def _place(check: Check, result: Verification) -> int:
-    order = ["index", "image", *result.platforms]
+    order = ["index", *result.platforms]
     return order.index(check.part) if check.part in order else len(order)
 
 

@@ -78,7 +78,7 @@ async def verify_image(request: VerifyRequest, settings: Settings, now: datetime
         Verification(
             request.image,
             image.index.digest,
-            {part.name: part.digest for part in image.platforms},
+            {part.name: part.digest for part in image.platforms or (image.index,)},
             (*check_parts(index, platforms, spec, now), *content),
         ),
         reference.repository.rpartition("/")[2],

@@ -75,20 +75,28 @@ class IdentityTrust:
 
 
 class IdentitySigner:
-    """Signs as whom an identity token names; one certificate serves until it expires, as long as the token does."""
+    """Signs as whom an identity token names. A certificate serves until it expires, then another is asked for."""
 
     def __init__(self, token: IdentityToken, config: ClientTrustConfig) -> None:
-        from sigstore.verify.verifier import Verifier
-
         self._token = token
         self._config = config
         self._session: Session | None = None
-        identity = Identity(token.federated_issuer, token.identity)
-        self._trust = IdentityTrust(identity, Verifier(trusted_root=config.trusted_root))
+        self._trust: IdentityTrust | None = None
 
     @property
     def trust(self) -> IdentityTrust:
-        """Whom the token names."""
+        """Whom the certificate names, which may differ from the token; raises SignError where there is none to be had.
+
+        Asks for the certificate, where none was asked for yet.
+        """
+        from sigstore.verify.verifier import Verifier
+
+        if self._trust is None:
+            with _as_sign_error():
+                # The only way to it before something is signed: the session keeps it to itself.
+                certificate = self._opened()._signing_cert()  # noqa: SLF001
+                identity = Identity(self._token.federated_issuer, _subject(certificate))
+                self._trust = IdentityTrust(identity, Verifier(trusted_root=self._config.trusted_root))
         return self._trust
 
     async def sign(self, statement: Statement) -> bytes:
@@ -96,19 +104,25 @@ class IdentitySigner:
         return await anyio.to_thread.run_sync(self._sign, statement.encode())
 
     def _sign(self, payload: bytes) -> bytes:
+        from sigstore._internal.fulcio import ExpiredCertificate  # what sigstore.sign raises, and gives no other name
         from sigstore.dsse import Statement as SigstoreStatement
+
+        with _as_sign_error():
+            statement = SigstoreStatement(payload)
+            try:
+                bundle = self._opened().sign_dsse(statement)
+            except ExpiredCertificate:
+                self._session = None
+                bundle = self._opened().sign_dsse(statement)
+            return bundle.to_json().encode()
+
+    def _opened(self) -> Session:
         from sigstore.sign import Signer as Session
         from sigstore.sign import SigningContext
 
-        try:
-            if self._session is None:
-                self._session = Session(self._token, SigningContext.from_trust_config(self._config))
-            return self._session.sign_dsse(SigstoreStatement(payload)).to_json().encode()
-        except (
-            Exception
-        ) as error:  # requests', sigstore's, cryptography's: a service failed, and nobody wants a traceback
-            # Not what the service says: an answer may repeat the token.
-            raise SignError(f"the signing services failed: {type(error).__name__}", remedy=_REMEDY) from error
+        if self._session is None:
+            self._session = Session(self._token, SigningContext.from_trust_config(self._config))
+        return self._session
 
 
 def open_identity(environment: Mapping[str, str], trust_config: Path | None) -> IdentitySigner:
@@ -200,6 +214,25 @@ def _agrees(policy: VerificationPolicy, certificate: Certificate) -> bool:
     except (VerificationError, ExtensionNotFound, ValueError):
         return False
     return True
+
+
+def _subject(certificate: Certificate) -> str:
+    """Return the identity in a certificate: an address of a person, a workflow, or another program."""
+    from cryptography.x509 import OtherName, RFC822Name, SubjectAlternativeName, UniformResourceIdentifier
+
+    names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
+    plain = [*names.get_values_for_type(UniformResourceIdentifier), *names.get_values_for_type(RFC822Name)]
+    others = [one.value.decode(errors="replace") for one in names.get_values_for_type(OtherName)]
+    return str([*plain, *others][0])
+
+
+@contextmanager
+def _as_sign_error() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # Of requests, sigstore or cryptography. Not in a service's own words: its answer may repeat the token.
+        raise SignError(f"the signing services failed: {type(error).__name__}", remedy=_REMEDY) from error
 
 
 @contextmanager
