@@ -117,7 +117,7 @@ class RegistryReader:
 
 async def _pieces(answer: httpx.Response, limit: int) -> AsyncIterator[bytes]:
     size = 0
-    async for piece in answer.aiter_raw():
+    async for piece in answer.aiter_bytes():
         size += len(piece)
         if size > limit:
             raise ResolveError(f"{answer.url.host} answers with more than {limit >> 20} MiB")

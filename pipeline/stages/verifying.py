@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from pipeline.catalog.credentials import find_credentials
 from pipeline.catalog.evidence import Image, check_content, parse_image, read_image
 from pipeline.catalog.reader import RegistryReader
+from pipeline.digest import Digest
 from pipeline.engine.api import Compression
 from pipeline.errors import UsageError, VerifyError
 from pipeline.settings import Settings
@@ -71,20 +72,19 @@ async def verify_image(request: VerifyRequest, settings: Settings, now: datetime
     async with http_client(settings) as client:
         source = RegistryReader(reference, client, credentials)
         image = await read_image(source, reference)
-        content = await check_content(source, image) if request.content else ()
-    index = hear(image.index, trusts)
-    platforms = [hear(part, trusts) for part in image.platforms]
-    return Verified(
-        Verification(
-            request.image,
-            image.index.digest,
-            {part.name: part.digest for part in image.platforms or (image.index,)},
-            (*check_parts(index, platforms, spec, now), *content),
-        ),
-        reference.repository.rpartition("/")[2],
-        image,
-        tuple(_provenances((index, *platforms))),
-    )
+        index = hear(image.index, trusts)
+        platforms = [hear(part, trusts) for part in image.platforms]
+        checks = check_parts(index, platforms, spec, now)
+        result = Verification(request.image, image.index.digest, _digests(image), checks)
+        # What nobody vouches for need not be read to the end.
+        if request.content and result.verified:
+            result = replace(result, checks=(*checks, *await check_content(source, image)))
+    claims = tuple(_provenances((index, *platforms)))
+    return Verified(result, reference.repository.rpartition("/")[2], image, claims)
+
+
+def _digests(image: Image) -> dict[str, Digest]:
+    return {part.name: part.digest for part in image.platforms or (image.index,)}
 
 
 def open_trusts(spec: VerifySpec, request: VerifyRequest) -> tuple[Trust, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from securesystemslib.signer import CryptoSigner
 
@@ -465,6 +465,7 @@ def test_a_payload_of_another_type_is_refused() -> None:
     assert (heard.claims, len(heard.broken)) == ((), 1)
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=200)
     | st.recursive(
@@ -487,6 +488,7 @@ def test_no_bytes_make_hearing_fail(data: bytes) -> None:
     assert hear(Part("image", SUBJECT, (data,)), [SIGNER.trust]).claims == ()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_no_payload_of_our_key_makes_hearing_fail(data: bytes) -> None:
     """Somebody may have signed nonsense."""
@@ -500,6 +502,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_no_predicate_makes_a_check_fail_to_answer(value: Any) -> None:
     """A trusted signer's provenance may still have any shape."""
