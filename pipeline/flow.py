@@ -193,7 +193,7 @@ async def rebuild(folder: Path, engine: EngineName | None, verified: Verified, r
 
     result = verified.result
     result.raise_for_failures()
-    source = recorded(verified.claims)
+    source = recorded(verified.claims, verified.name)
     platforms = tuple(map(parse_platform, result.platforms))
     here = open_project(folder, engine)
     with TemporaryDirectory(prefix="agc-rebuilt-") as out:
@@ -203,7 +203,7 @@ async def rebuild(folder: Path, engine: EngineName | None, verified: Verified, r
             output = Output(OutputKind.OCI, out)
             compression = compression_of(verified.image)
             (report,) = await build(
-                then, [verified.name], platforms, output, reporter, locked=True, compression=compression, tested=False
+                then, [source.image], platforms, output, reporter, locked=True, compression=compression, tested=False
             )
     built = {platform.platform: platform.digest for platform in report.platforms}
     return replace(result, checks=(*result.checks, *compared(built, result.platforms, source.commit)))

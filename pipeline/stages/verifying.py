@@ -17,7 +17,7 @@ from pipeline.engine.api import Compression
 from pipeline.errors import UsageError, VerifyError
 from pipeline.settings import Settings
 from pipeline.stages.workbench import http_client
-from pipeline.supply.check.checks import PROVENANCE, check_parts, source_of
+from pipeline.supply.check.checks import PROVENANCE, check_parts
 from pipeline.supply.check.claim import Claim, Heard, hear
 from pipeline.supply.check.policy import TrustedSigner, VerifySpec, read_policy
 from pipeline.supply.check.result import Verification
@@ -44,7 +44,7 @@ class VerifyRequest:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A verification, and what a rebuild needs to know of the image: its name, its layers' types, what is claimed."""
+    """A verification, and what a rebuild needs: the name of the repository, the image, what is claimed of it."""
 
     result: Verification
     name: str
@@ -54,9 +54,9 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What the provenance of an image says it was made of: a commit of a repository."""
+    """What the provenance of an image says it was made of: which image of a project, at a commit."""
 
-    repository: str
+    image: str
     commit: str
 
 
@@ -108,11 +108,14 @@ def _trust(signer: TrustedSigner, config: Path | None, *, offline: bool) -> Trus
     return open_identity_trust(identity, config, offline=offline)
 
 
-def recorded(claims: Sequence[Claim]) -> Recorded:
-    """Return the one commit that all provenances of an image name; raises VerifyError."""
-    found = {one for claim in claims for one in _sources(claim)}
+def recorded(claims: Sequence[Claim], name: str) -> Recorded:
+    """Return the one image and commit that all provenances name; raises VerifyError.
+
+    `name` is the image's where they do not say it.
+    """
+    found = {one for claim in claims for one in _sources(claim, name)}
     if len(found) != 1:
-        words = "no commit" if not found else f"{len(found)} commits"
+        words = "no commit it was made of unchanged" if not found else f"{len(found)} sources"
         raise VerifyError(
             f"the image cannot be built again: its provenance names {words}",
             remedy="leave --rebuild out; only what was published from a commit can be built again",
@@ -136,10 +139,13 @@ def _provenances(parts: Sequence[Heard]) -> Iterator[Claim]:
         yield from heard.of_type(PROVENANCE)
 
 
-def _sources(claim: Claim) -> Iterator[Recorded]:
+def _sources(claim: Claim, name: str) -> Iterator[Recorded]:
+    parameters = ("buildDefinition", "externalParameters")
+    if claim.at(*parameters, "source", "modified") is True:
+        return
     for item in claim.items("buildDefinition", "resolvedDependencies"):
         address, digests = item.get("uri"), item.get("digest")
-        if isinstance(address, str) and source_of(address) and isinstance(digests, dict):
+        if isinstance(address, str) and address.startswith("git+") and isinstance(digests, dict):
             commit = digests.get("gitCommit") or digests.get("sha1")
             if isinstance(commit, str) and _COMMIT.fullmatch(commit):
-                yield Recorded(source_of(address), commit)
+                yield Recorded(claim.text(*parameters, "image") or name, commit)

@@ -83,32 +83,36 @@ def _wrong(claim: Claim, rules: ProvenanceRules) -> str:
     kind = claim.text("buildDefinition", "buildType")
     if rules.build_types and kind not in rules.build_types:
         return f"the build type is {kind or 'not named'}"
-    addresses = list(dependencies(claim))
-    if rules.repositories and not any(_is_source(address, rules.repositories) for address in addresses):
-        return f"the source is not {' or '.join(rules.repositories)}"
-    if rules.roots and not any(address.startswith(rules.roots) for address in addresses):
-        return f"the root file system is not from {' or '.join(rules.roots)}"
+    if rules.repositories:
+        if claim.at("buildDefinition", "externalParameters", "source", "modified") is True:
+            return "the source was changed after its commit"
+        if not any(source_of(address) in _plain(rules.repositories) for address, _ in _dependencies(claim)):
+            return f"the source is not {' or '.join(rules.repositories)}"
+    roots = [address for address, name in _dependencies(claim) if name.startswith("roots/")]
+    if rules.roots and not any(address.startswith(rules.roots) for address in roots):
+        return f"the root file system is from {roots[0] if roots else 'nowhere it names'}"
     return ""
 
 
-def dependencies(claim: Claim) -> Iterator[str]:
-    """Yield the addresses of what a provenance says the image was made of."""
+def _dependencies(claim: Claim) -> Iterator[tuple[str, str]]:
+    """Yield addresses and names of what a provenance says the image was made of."""
     for item in claim.items("buildDefinition", "resolvedDependencies"):
-        if isinstance(address := item.get("uri"), str):
-            yield address
+        address, name = item.get("uri"), item.get("name")
+        if isinstance(address, str):
+            yield address, name if isinstance(name, str) else ""
 
 
 def source_of(address: str) -> str:
     """Return the repository of a source address (SPDX download location, `git+https://…@revision`), or nothing."""
-    if not address.startswith("git+"):
+    if not (address.startswith("git+") and "://" in address):
         return ""
     scheme, _, rest = address.removeprefix("git+").partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host}{slash}{path.partition('@')[0].partition('#')[0]}".removesuffix(".git")
 
 
-def _is_source(address: str, repositories: Iterable[str]) -> bool:
-    return source_of(address) in {one.removesuffix("/").removesuffix(".git") for one in repositories}
+def _plain(repositories: Iterable[str]) -> set[str]:
+    return {one.removesuffix("/").removesuffix(".git") for one in repositories}
 
 
 def _sboms(heard: Heard, wanted: Sequence[str]) -> Iterator[Check]:

@@ -49,7 +49,7 @@ class ProvenanceRules(Model):
     repositories: tuple[Word, ...] = ()
     """Addresses of source repositories it may come from, without the revision."""
     roots: tuple[Word, ...] = ()
-    """What the root file system may come from: the beginning of the address it was got by."""
+    """What the root file system may come from: the beginning of its address, as the dependency `roots/…` has it."""
 
 
 class VulnerabilityRules(Model):

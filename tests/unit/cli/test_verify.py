@@ -67,9 +67,9 @@ def test_who_names_nobody_is_told_so(arguments: tuple[str, ...], capsys: pytest.
     assert "try: " in capsys.readouterr().err
 
 
-def provenance(*dependencies: Any) -> Claim:
+def provenance(*dependencies: Any, **more: Any) -> Claim:
     """Return the claim of what an image was made of."""
-    return Claim("p", {"buildDefinition": {"resolvedDependencies": list(dependencies)}}, "test")
+    return Claim("p", {"buildDefinition": {"resolvedDependencies": list(dependencies), **more}}, "test")
 
 
 SOURCE = {"uri": f"git+https://git.example/me/agents@{COMMIT}", "digest": {"gitCommit": COMMIT}}
@@ -77,9 +77,9 @@ SOURCE = {"uri": f"git+https://git.example/me/agents@{COMMIT}", "digest": {"gitC
 
 def test_the_commit_of_an_image_is_that_of_all_platforms() -> None:
     """Said by each, and the same."""
-    claims = [provenance({"uri": "pkg:npm/a@1"}, SOURCE), provenance(SOURCE)]
+    claims = [provenance({"uri": "pkg:npm/a@1"}, SOURCE), provenance(SOURCE | {"uri": "git+local:project"})]
 
-    assert recorded(claims) == Recorded("https://git.example/me/agents", COMMIT)
+    assert recorded(claims, "claude") == Recorded("claude", COMMIT)
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,15 @@ def test_the_commit_of_an_image_is_that_of_all_platforms() -> None:
         [provenance(SOURCE | {"digest": {"gitCommit": "--upload-pack=evil"}})],
         [provenance(SOURCE | {"digest": {"gitCommit": COMMIT[:10]}})],
         [provenance(SOURCE), provenance(SOURCE | {"digest": {"gitCommit": "cd" * 20}})],
+        [provenance(SOURCE, externalParameters={"source": {"modified": True}})],
+        [provenance(SOURCE), provenance(SOURCE, externalParameters={"image": "another"})],
     ],
-    ids=["no provenance", "no source", "no digest", "an option", "short", "two commits"],
+    ids=["no provenance", "no source", "no digest", "an option", "short", "two commits", "changed", "two images"],
 )
 def test_an_image_without_one_commit_is_not_built_again(claims: list[Claim]) -> None:
     """What a provenance holds never becomes an argument of git by itself."""
     with pytest.raises(VerifyError, match="cannot be built again"):
-        recorded(claims)
+        recorded(claims, "claude")
 
 
 @pytest.mark.parametrize("compression", Compression)

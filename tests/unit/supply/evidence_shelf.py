@@ -23,7 +23,7 @@ COMMIT = "1f" * 20
 REPOSITORY = "https://git.example/me/agents"
 BUILDER = "https://git.example/me/agents/builder"
 BUILD_TYPE = "https://example.com/build-type/v1"
-ROOT = "pkg:docker/debian@trixie-slim"
+ROOT = "pkg:oci/debian@sha256:0"
 
 
 @dataclass(slots=True)
@@ -107,7 +107,7 @@ def evidence_of(subject: Digest) -> tuple[Statement, ...]:
             "externalParameters": {},
             "resolvedDependencies": [
                 {"uri": f"git+{REPOSITORY}@{COMMIT}", "digest": {"gitCommit": COMMIT}},
-                {"uri": ROOT, "digest": {"sha256": "0" * 64}},
+                {"uri": ROOT, "name": "roots/debian-trixie", "digest": {"sha256": "0" * 64}},
             ],
         },
         "runDetails": {"builder": {"id": BUILDER}},

@@ -48,7 +48,7 @@ EVERYTHING: dict[str, Any] = {
         "builders": [BUILDER],
         "buildTypes": [BUILD_TYPE],
         "repositories": [REPOSITORY],
-        "roots": ["pkg:docker/debian@"],
+        "roots": ["pkg:oci/debian@"],
     },
     "sboms": ["spdx", "cyclonedx"],
     "vulnerabilities": {"maxAgeDays": 7},
@@ -354,6 +354,7 @@ def test_a_spoiled_registry_is_noticed(spoil: Callable[[Shelf, Descriptor, Descr
         ({"provenance": {"repositories": [f"{REPOSITORY}-evil"]}}, "provenance"),
         ({"provenance": {"repositories": ["https://git.example/me"]}}, "provenance"),
         ({"provenance": {"roots": ["https://archive.example/"]}}, "provenance"),
+        ({"provenance": {"roots": ["git+https://"]}}, "provenance"),
         ({"vulnerabilities": {"maxAgeDays": 1}}, "vulnerability scan"),
     ],
 )
@@ -362,6 +363,18 @@ def test_a_policy_that_is_not_met(more: dict[str, Any], name: str) -> None:
     shelf, _, platforms = signed_shelf(SIGNER)
 
     assert failures(shelf, spec(**more)) == [(name, part) for part in platforms]
+
+
+def test_a_source_that_was_changed_is_not_its_repository() -> None:
+    """What was built is not what the commit has, whatever its name."""
+    source = {"uri": f"git+{REPOSITORY}", "digest": {"gitCommit": "ab" * 20}}
+    definition = {"resolvedDependencies": [source], "externalParameters": {"source": {"modified": True}}}
+    heard = hear(Part("image", SUBJECT), [])
+    heard = replace(heard, claims=(Claim(PROVENANCE, {"buildDefinition": definition}, "test"),))
+    rules = spec(platforms=[], provenance={"repositories": [REPOSITORY]})
+
+    (check,) = [one for one in check_parts(heard, (), rules, NOW) if one.name == "provenance"]
+    assert (check.outcome, check.found) == (Outcome.FAILED, "the source was changed after its commit")
 
 
 def test_a_platform_that_is_missing() -> None:
@@ -532,6 +545,7 @@ def test_no_predicate_makes_a_check_fail_to_answer(value: Any) -> None:
         ("git+ssh://git@git.example/me/agents", "ssh://git@git.example/me/agents"),
         ("https://git.example/me/agents", ""),
         ("pkg:npm/left-pad@1", ""),
+        ("git+local:project", ""),
     ],
 )
 def test_the_repository_of_a_source_address(address: str, repository: str) -> None:
