@@ -227,6 +227,9 @@ def _absolute(settings: Settings, project: Path) -> Settings:
     base = project.absolute()
     bundle = settings.ca_bundle
     sections = {name: _absolute_section(getattr(settings, name), names, base) for name, names in _PATHS.items()}
+    if settings.sign.key.startswith("file:"):
+        key = base / Path(settings.sign.key.removeprefix("file:")).expanduser()
+        sections["sign"] = sections["sign"].model_copy(update={"key": f"file:{key}"})
     top = {"cache": base / settings.cache.expanduser(), "ca_bundle": bundle and base / bundle.expanduser()}
     return settings.model_copy(update={**top, **sections})
 
