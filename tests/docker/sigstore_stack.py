@@ -42,6 +42,7 @@ MODULES = {
     "timestamp-server": "github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server@v2.1.3",
 }
 ORIGIN = "rekor.test"
+POISON = bytes.fromhex("3013060a2b06010401d67902040301" + "01ff04020500")  # RFC 6962, 3.1: the whole extension
 REPOSITORY = "https://github.com/me/agents"
 WORKFLOW = f"{REPOSITORY}/.github/workflows/publish.yml@refs/heads/main"
 
@@ -117,7 +118,7 @@ class _StandIns(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         certificate, issuer, *_ = [x509.load_der_x509_certificate(base64.b64decode(one)) for one in body["chain"]]
         stamp = int(time.time() * 1000)
-        content = certificate.tbs_precertificate_bytes
+        content = _without_poison(certificate.tbs_certificate_bytes)
         entry = b"\x00\x00" + stamp.to_bytes(8, "big") + b"\x00\x01" + _key_id(issuer.public_key())
         signed = entry + len(content).to_bytes(3, "big") + content + b"\x00\x00"
         signature = self.log_key.sign(signed, ec.ECDSA(hashes.SHA256()))
@@ -142,6 +143,42 @@ class _StandIns(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name there)
         """Say nothing."""
+
+
+def _without_poison(certificate: bytes) -> bytes:
+    """Return the DER of what is to be certified without the extension that keeps a pre-certificate from being used."""
+    fields = list(_elements(_content(certificate)))
+    extensions = _content(_content(fields[-1]))
+    assert POISON in extensions
+    return _wrapped(0x30, b"".join(fields[:-1]) + _wrapped(0xA3, _wrapped(0x30, extensions.replace(POISON, b""))))
+
+
+def _elements(content: bytes) -> Iterator[bytes]:
+    while content:
+        start, size = _measured(content)
+        yield content[: start + size]
+        content = content[start + size :]
+
+
+def _content(element: bytes) -> bytes:
+    start, size = _measured(element)
+    return element[start : start + size]
+
+
+def _measured(element: bytes) -> tuple[int, int]:
+    """Return where the content of the first element begins, and its length."""
+    if element[1] < 0x80:
+        return 2, element[1]
+    start = 2 + (element[1] & 0x7F)
+    return start, int.from_bytes(element[2:start], "big")
+
+
+def _wrapped(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(length))) + length + content
 
 
 def _der(key: Any) -> bytes:

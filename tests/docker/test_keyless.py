@@ -24,7 +24,12 @@ from tests.docker.cosign import Cosign, Repository, obtain_cosign
 from tests.docker.sigstore_stack import REPOSITORY, WORKFLOW, Sigstore, private_sigstore
 from tests.unit.supply.evidence_shelf import NOW, Shelf, evidence_of, put_image
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(1900)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.timeout(1900),
+    # Fulcio's certificate authority for tests writes a country of three letters.
+    pytest.mark.filterwarnings("ignore:Attribute's length must be:UserWarning"),
+]
 
 
 @pytest.fixture(scope="module")

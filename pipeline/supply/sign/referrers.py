@@ -10,6 +10,7 @@ Rules kept here:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pipeline.digest import Digest
@@ -28,7 +29,7 @@ CREATED_ANNOTATION = "org.opencontainers.image.created"
 
 def signature_of(subject: Digest) -> Statement:
     """Return the statement that is an image's signature: it says nothing but which image it is."""
-    return Statement(SIGN_PREDICATE, {}, subject)
+    return _named(Statement(SIGN_PREDICATE, {}, subject))
 
 
 def bundle_artifact(bundle: bytes, statement: Statement, subject: Descriptor, created: datetime) -> Artifact:
@@ -63,7 +64,7 @@ async def sign_all(
             f"a statement of type {foreign.predicate_type} is about {foreign.subject}, no part of the image"
         )
     made = []
-    for statement in (*statements, *map(signature_of, subjects)):
+    for statement in (*map(_named, statements), *map(signature_of, subjects)):
         if not _is_there(signer, statement, (present or {}).get(statement.subject, ())):
             bundle = await signer.sign(statement)
             made.append(bundle_artifact(bundle, statement, subjects[statement.subject], created))
@@ -73,6 +74,11 @@ async def sign_all(
 def is_signed(signer: Signer, subject: Digest, present: Sequence[bytes]) -> bool:
     """Tell whether `signer` has signed the image `subject` already; `present` are the bundles it has."""
     return _is_there(signer, signature_of(subject), present)
+
+
+def _named(statement: Statement) -> Statement:
+    """Return a statement whose subject has a name, which sigstore's library asks for, though in-toto does not."""
+    return statement if statement.name else replace(statement, name=statement.subject)
 
 
 def _is_there(signer: Signer, statement: Statement, present: Sequence[bytes]) -> bool:
