@@ -34,7 +34,7 @@ def chosen(settings: SignSettings, option: str | None = None, trust_config: Path
 def open_signer(settings: SignSettings, environment: Mapping[str, str]) -> Signer | None:
     """Return what signs, None where nothing is to be signed; raises SignError or UsageError.
 
-    Opens keys and asks for identity tokens, so it is called once, before anything is built.
+    Opens keys, and sees that there is an identity, so it is called once, before anything is built.
     """
     if settings.key:
         from pipeline.supply.sign.keys import open_key  # only who signs pays for it

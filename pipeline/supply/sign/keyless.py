@@ -7,7 +7,7 @@ them is the trust configuration: the public ones, or those a file names (protobu
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,12 +75,16 @@ class IdentityTrust:
 
 
 class IdentitySigner:
-    """Signs as whom an identity token names. A certificate serves until it expires, then another is asked for."""
+    """Signs as whom an identity token names.
 
-    def __init__(self, token: IdentityToken, config: ClientTrustConfig) -> None:
-        self._token = token
+    Tokens and certificates live for minutes, and a build may take longer: both are asked for when something is signed,
+    and again when they have expired.
+    """
+
+    def __init__(self, tokens: Callable[[], IdentityToken], config: ClientTrustConfig) -> None:
+        self._tokens = tokens
         self._config = config
-        self._session: Session | None = None
+        self._session: tuple[IdentityToken, Session] | None = None
         self._trust: IdentityTrust | None = None
 
     @property
@@ -93,9 +97,9 @@ class IdentitySigner:
 
         if self._trust is None:
             with _as_sign_error():
+                token, session = self._opened()
                 # The only way to it before something is signed: the session keeps it to itself.
-                certificate = self._opened()._signing_cert()  # noqa: SLF001
-                identity = Identity(self._token.federated_issuer, _subject(certificate))
+                identity = Identity(token.federated_issuer, _subject(session._signing_cert()))  # noqa: SLF001
                 self._trust = IdentityTrust(identity, Verifier(trusted_root=self._config.trusted_root))
         return self._trust
 
@@ -110,27 +114,39 @@ class IdentitySigner:
         with _as_sign_error():
             statement = SigstoreStatement(payload)
             try:
-                bundle = self._opened().sign_dsse(statement)
+                bundle = self._opened()[1].sign_dsse(statement)
             except ExpiredCertificate:
                 self._session = None
-                bundle = self._opened().sign_dsse(statement)
+                bundle = self._opened()[1].sign_dsse(statement)
             return bundle.to_json().encode()
 
-    def _opened(self) -> Session:
+    def _opened(self) -> tuple[IdentityToken, Session]:
         from sigstore.sign import Signer as Session
         from sigstore.sign import SigningContext
 
         if self._session is None:
-            self._session = Session(self._token, SigningContext.from_trust_config(self._config))
+            token = self._tokens()
+            self._session = token, Session(token, SigningContext.from_trust_config(self._config))
         return self._session
 
 
 def open_identity(environment: Mapping[str, str], trust_config: Path | None) -> IdentitySigner:
-    """Return the signer for whom this CI job is; raises SignError where nobody says so.
+    """Return the signer for whom this CI job is; raises SignError where nobody says so, now and not after a build.
 
     The identity token is SIGSTORE_ID_TOKEN, else what the CI system gives the asking: GitHub, GitLab, Google Cloud,
     Buildkite.
     """
+    from sigstore.errors import Error
+
+    _identity_token(environment)
+    try:
+        config = _config(trust_config, offline=False)
+    except Error as error:
+        raise SignError(f"Sigstore's services cannot be had: {type(error).__name__}", remedy=_REMEDY) from error
+    return IdentitySigner(lambda: _identity_token(environment), config)
+
+
+def _identity_token(environment: Mapping[str, str]) -> IdentityToken:
     from sigstore.errors import Error
     from sigstore.oidc import ExpiredIdentity, IdentityToken, detect_credential
 
@@ -138,7 +154,7 @@ def open_identity(environment: Mapping[str, str], trust_config: Path | None) -> 
         token = environment.get(TOKEN_VARIABLE) or detect_credential()
         if not token:
             raise SignError("nobody says who signs: this is no CI job that has an identity", remedy=_REMEDY)
-        return IdentitySigner(IdentityToken(token), _config(trust_config, offline=False))
+        return IdentityToken(token)
     except (Error, ExpiredIdentity) as error:
         # Their texts quote no token, but they do explain at length; the name of the error is what one can look up.
         raise SignError(f"the identity token cannot be used: {type(error).__name__}", remedy=_REMEDY) from error
@@ -230,6 +246,8 @@ def _subject(certificate: Certificate) -> str:
 def _as_sign_error() -> Iterator[None]:
     try:
         yield
+    except SignError:
+        raise
     except Exception as error:
         # Of requests, sigstore or cryptography. Not in a service's own words: its answer may repeat the token.
         raise SignError(f"the signing services failed: {type(error).__name__}", remedy=_REMEDY) from error
