@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
-from pipeline.errors import SignError, UsageError, VerifyError
+from pipeline.errors import AgcError, ResolveError, SignError, UsageError, VerifyError
 from pipeline.supply.sign.api import Vouched
 from pipeline.supply.sign.bundle import Bundle
 from pipeline.supply.statement import Statement
@@ -136,13 +136,9 @@ def open_identity(environment: Mapping[str, str], trust_config: Path | None) -> 
     The identity token is SIGSTORE_ID_TOKEN, else what the CI system gives the asking: GitHub, GitLab, Google Cloud,
     Buildkite.
     """
-    from sigstore.errors import Error
-
     _identity_token(environment)
-    try:
+    with _as_sign_error():
         config = _config(trust_config, offline=False)
-    except Error as error:
-        raise SignError(f"Sigstore's services cannot be had: {type(error).__name__}", remedy=_REMEDY) from error
     return IdentitySigner(lambda: _identity_token(environment), config)
 
 
@@ -161,15 +157,19 @@ def _identity_token(environment: Mapping[str, str]) -> IdentityToken:
 
 
 def open_identity_trust(identity: Identity, trust_config: Path | None, *, offline: bool) -> IdentityTrust:
-    """Return the trust in an identity; raises UsageError or VerifyError.
+    """Return the trust in an identity; raises UsageError, or ResolveError where the public services' keys are not had.
 
     `trust_config` may be a whole client trust configuration or its trusted root alone. Without it the public services
     are trusted; `offline` then takes what an earlier run has fetched of their keys.
     """
+    from sigstore.errors import Error
     from sigstore.verify.verifier import Verifier
 
-    with _as_verify_error():
+    try:
         return IdentityTrust(identity, Verifier(trusted_root=_root(trust_config, offline=offline)))
+    except (Error, OSError) as error:
+        remedy = "check the network, or give --trust-config FILE" + (", or leave --offline out" if offline else "")
+        raise ResolveError(f"Sigstore's keys cannot be had: {type(error).__name__}", remedy=remedy) from error
 
 
 def _root(path: Path | None, *, offline: bool) -> TrustedRoot:
@@ -246,7 +246,7 @@ def _subject(certificate: Certificate) -> str:
 def _as_sign_error() -> Iterator[None]:
     try:
         yield
-    except SignError:
+    except AgcError:
         raise
     except Exception as error:
         # Of requests, sigstore or cryptography. Not in a service's own words: its answer may repeat the token.
