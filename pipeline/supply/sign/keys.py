@@ -6,6 +6,7 @@ made it, and not when.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
 
 _LOCAL = ("file", "env")
+# Whatever else stands there may be a key that somebody pasted, which no message is to repeat.
+_ADDRESS = re.compile(r"file:[^\n]{1,4096}|env:[A-Za-z_][A-Za-z0-9_]*|[a-z]{2,10}:[^\s]{0,1024}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,10 @@ def open_key(
     """
     from securesystemslib.signer import CryptoSigner
 
+    if not _ADDRESS.fullmatch(address) or "PRIVATE KEY" in address:
+        raise UsageError(
+            "sign.key does not name a key", remedy="write where it is, as in file:release.key or env:RELEASE_KEY"
+        )
     scheme = address.partition(":")[0]
     if scheme not in _LOCAL:
         return _remote(address, environment, public, password_file)
@@ -131,7 +138,7 @@ def _remote(address: str, environment: Mapping[str, str], public: Path | None, p
     scheme = address.partition(":")[0]
     known = sorted({*_LOCAL, *SIGNER_FOR_URI_SCHEME} - {"file2", "gnupg", "tkey"})
     if scheme not in known:
-        raise UsageError(f"sign.key: {_shown(address)} is no key", remedy=f"begin it with one of {', '.join(known)}")
+        raise UsageError(f"sign.key: {scheme}: is no kind of key", remedy=f"begin it with one of {', '.join(known)}")
     if public is None:
         raise UsageError(f"{address} needs its public half beside it", remedy="write sign.public-key = FILE.pem")
     key = read_public_key(public)
@@ -150,8 +157,3 @@ def _remedy(address: str) -> str:
     if scheme in extras:
         return f"pip install 'securesystemslib[{extras[scheme]}]'; see that this machine may use the key"
     return "check the key"
-
-
-def _shown(address: str) -> str:
-    """Return as much of a malformed address as cannot be a key that somebody pasted."""
-    return repr(address[:12].partition("\n")[0]) if address else "an empty text"

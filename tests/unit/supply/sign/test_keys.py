@@ -199,7 +199,10 @@ def unreadable(folder: Path) -> dict[str, tuple[str, dict[str, str]]]:
         "cosign, password missing": (f"file:{cosign}", {}),
         "cosign, password wrong": (f"file:{cosign}", {"AGC_SIGN_PASSWORD": CANARY}),
         "cosign, halved": (f"file:{halved}", {"AGC_SIGN_PASSWORD": CANARY}),
-        "unknown scheme": (f"-----BEGIN {CANARY}", {}),
+        "unknown scheme": (f"pgp:{CANARY}", {}),
+        "pasted": (f"-----BEGIN {CANARY}", {}),
+        "pasted into a variable's place": (f"env:{CANARY}", {}),
+        "pasted into a file's place": (f"file:-----BEGIN PRIVATE KEY-----\n{CANARY}", {}),
         "kms without a public key": ("awskms:alias/release", {}),
     }
 
@@ -217,6 +220,9 @@ CASES = (
     "cosign, password wrong",
     "cosign, halved",
     "unknown scheme",
+    "pasted",
+    "pasted into a variable's place",
+    "pasted into a file's place",
     "kms without a public key",
 )
 
