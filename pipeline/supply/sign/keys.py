@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LOCAL = ("file", "env")
 # Whatever else stands there may be a key that somebody pasted, which no message is to repeat.
-_ADDRESS = re.compile(r"file:[^\n]{1,4096}|env:[A-Za-z_][A-Za-z0-9_]*|[a-z]{2,10}:[^\s]{0,1024}")
+_ADDRESS = re.compile(r"file:[^\n]{1,4096}|env:[A-Za-z_][A-Za-z0-9_]*|(?!file:|env:)[a-z]{2,10}:[^\s]{0,1024}")
 
 
 @dataclass(frozen=True, slots=True)
