@@ -18,6 +18,9 @@ on many machines without a thought of this program, yields to the file. The file
     tls-cert = "certs/client.pem"
     tls-key = "certs/client.key"
     cache-from = ["type=registry,ref=registry.example/agc-cache"]
+
+    [gate]
+    osv = "osv"
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -67,6 +70,8 @@ _VARIABLES = (
 
 _ENGINE_PATHS = ("buildctl", "tls_ca", "tls_cert", "tls_key")
 
+ScannerName: TypeAlias = Literal["auto", "osv", "trivy", "grype"]
+SeverityName: TypeAlias = Literal["low", "medium", "high", "critical"]
 Words = Annotated[tuple[str, ...], BeforeValidator(lambda value: value.split() if isinstance(value, str) else value)]
 Frozen = Annotated[Mapping[str, str], AfterValidator(lambda value: MappingProxyType(dict(value)))]
 
@@ -127,6 +132,26 @@ class EngineSettings(_Part):
         return self
 
 
+class GateSettings(_Part):
+    """What keeps an image from being published.
+
+    `osv` is a folder with OSV's data, or the address of such a folder. `severity` is the least that counts. An
+    unknown severity counts, too.
+    """
+
+    scanner: ScannerName = "auto"
+    osv: str = ""
+    max_age_days: float = Field(default=5, gt=0, le=365, allow_inf_nan=False)
+    severity: SeverityName = "high"
+    fixable_only: bool = False
+    mode: Literal["enforce", "warn"] = "enforce"
+
+    @property
+    def osv_url(self) -> str:
+        """The address of OSV's data, where it is not a folder."""
+        return self.osv if self.osv.startswith(("http://", "https://")) else ""
+
+
 class Settings(_Part):
     """All of it, as values: paths are absolute, nothing is looked up later."""
 
@@ -136,6 +161,7 @@ class Settings(_Part):
     proxy: Proxy = Proxy()
     mirrors: Frozen = Field(default_factory=lambda: MappingProxyType({}))
     engine: EngineSettings = EngineSettings()
+    gate: GateSettings = GateSettings()
 
     def on_engine(self, name: EngineName | None) -> Self:
         """Return the settings with another engine, where one is named."""
@@ -192,6 +218,9 @@ def _absolute(settings: Settings, project: Path) -> Settings:
     """Return the settings with every path made absolute; a relative one is relative to the project."""
     base = project.absolute()
     bundle = settings.ca_bundle
+    gate = settings.gate
+    if gate.osv and not gate.osv_url:
+        gate = gate.model_copy(update={"osv": str(base / Path(gate.osv).expanduser())})
     paths = {name: path for name in _ENGINE_PATHS if (path := getattr(settings.engine, name))}
     return settings.model_copy(
         update={
@@ -200,6 +229,7 @@ def _absolute(settings: Settings, project: Path) -> Settings:
             "engine": settings.engine.model_copy(
                 update={name: base / path.expanduser() for name, path in paths.items()}
             ),
+            "gate": gate,
         }
     )
 
