@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from packageurl import PackageURL
+
 from pipeline.digest import Digest
 from pipeline.models.defined import Defined
 from pipeline.models.document import Places
@@ -186,9 +188,15 @@ def write_database(folder: Path, content: Mapping[str, Iterable[Mapping[str, Any
     return folder
 
 
+def _named(purl: str) -> dict[str, str]:
+    parsed = PackageURL.from_string(purl)
+    scope = f"{parsed.namespace}/" if parsed.namespace and parsed.type != "deb" else ""
+    return {"name": f"{scope}{parsed.name}", "version": parsed.version or ""}
+
+
 def cyclonedx(*purls: str) -> bytes:
     """Return an SBOM in CycloneDX."""
-    components = [{"type": "library", "name": purl.partition("@")[0], "purl": purl} for purl in purls]
+    components = [{"type": "library", **_named(purl), "purl": purl} for purl in purls]
     return json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.6", "components": components}).encode()
 
 
@@ -196,7 +204,7 @@ def spdx(*purls: str) -> bytes:
     """Return an SBOM in SPDX."""
     packages = [
         {
-            "name": purl.partition("@")[0],
+            "name": _named(purl)["name"],
             "externalRefs": [
                 {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl}
             ],
