@@ -12,9 +12,11 @@ import typer
 
 from pipeline import flow
 from pipeline.cli.app import Session, run_command, session_of
+from pipeline.cli.failure import as_json, exit_code
+from pipeline.cli.failure import lines_of as failure_lines
 from pipeline.cli.options import ImageNames
 from pipeline.cli.output import Line, Span, line, plain, table
-from pipeline.errors import UsageError
+from pipeline.errors import ErrorGroup, UsageError
 from pipeline.settings import ScannerName, SeverityName
 from pipeline.stages.gating import Gated, GateReport, Subject, gate, with_gate
 from pipeline.verify.vulnerabilities.finding import written
@@ -69,8 +71,12 @@ def command(
         return await gate(project, (subject,), now, os.environ, database=database)
 
     report = run_command(context, work)
-    if not session.output.json or report.passed:
-        session.output.result(report.as_json(), lambda: (one for item in report.gated for one in lines_of(item)))
+    if session.output.json and report.failures:
+        # The findings are what a machine asked for, so they stand beside the error in the one object there is.
+        error = ErrorGroup(report.failures) if len(report.failures) > 1 else report.failures[0]
+        session.output.failure({**report.as_json(), **as_json(error)}, failure_lines(error, session.project))
+        raise typer.Exit(exit_code(error))
+    session.output.result(report.as_json(), lambda: (one for item in report.gated for one in lines_of(item)))
     report.enforce()
 
 

@@ -56,10 +56,13 @@ def test_what_may_pass_ends_well(tmp_path: Path, database: Path, capsys: pytest.
 
 
 def test_a_failure_is_one_object_too(tmp_path: Path, database: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A machine reads one line."""
+    """A machine reads one line, and has the findings in it as well."""
     assert scan(tmp_path, "--db", "osv", "--json") == ExitCode.GATE
 
-    assert json.loads(capsys.readouterr().out)["error"]["code"] == "gate"
+    (text,) = capsys.readouterr().out.splitlines()
+    found = json.loads(text)
+    assert found["error"]["code"] == "gate"
+    assert [item["id"] for item in found["images"][0]["findings"]] == ["CVE-2020-8203"]
 
 
 @pytest.mark.parametrize(
