@@ -78,7 +78,7 @@ class Allowance(Model):
 
     check: Check
     """Which check."""
-    kind: Literal["Base", "Combo", "Toolchain", "Agent", "Toolpack"]
+    kind: Literal["Base", "Combo", "CommonTools", "Toolchain", "Agent", "Toolpack"]
     """The kind of the definition."""
     name: Name
     """The name of the definition."""

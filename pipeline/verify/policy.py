@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.compose.image import Composition
@@ -95,6 +95,7 @@ def _useless(
     known: Mapping[str, Iterable[str]] = {
         "Base": definitions.bases.keys() - definitions.combos.keys(),
         "Combo": definitions.combos.keys(),
+        "CommonTools": definitions.common_tools.keys(),
         "Toolchain": definitions.toolchains.keys(),
         "Agent": definitions.agents.keys(),
         "Toolpack": definitions.toolpacks.keys(),
@@ -114,6 +115,8 @@ def _breaches(definitions: Definitions) -> Iterator[Breach]:
         # What it inherits is the business of whoever wrote it.
         file = own.at("metadata", "name").file
         yield from (breach for breach in _of_base(base, own) if breach.location.file == file)
+    for tools in definitions.common_tools.values():
+        yield from _tests(tools)
     for toolchain in definitions.toolchains.values():
         yield from _secrets(toolchain, toolchain.model.spec.env, ("spec", "env"))
         yield from _tests(toolchain)
@@ -133,6 +136,7 @@ def _of_base(base: Defined[Base], own: Defined[Any]) -> Iterator[Breach]:
     for name, value in spec.env.items():
         if why := _secret(name, value):
             yield Breach("secret-in-env", own, f"`{name}` {why}", base.at("spec", "env", name), _NO_SECRET)
+    yield from (replace(breach, defined=own) for breach in _tests(base))
 
 
 def _of_program(program: Program) -> Iterator[Breach]:

@@ -92,7 +92,7 @@ def _component(purl: Any, name: Any, version: Any, shown: str) -> Component:
     except (ValueError, TypeError, AttributeError) as error:
         raise ScannerError(f"has a malformed package URL: {purl!r:.100}", location=Location(shown)) from error
     own = parsed.version or (version if isinstance(version, str) else "")
-    if not own and parsed.type in {"deb", "npm", "pypi", "golang"}:
+    if not own and parsed.type in {"deb", "npm", "pypi", "golang", "nuget"}:
         text = f"does not say which version of {parsed.name} there is"
         raise ScannerError(text, location=Location(shown), remedy="make the SBOM anew")
     return Component(purl, name if isinstance(name, str) and name else parsed.name, own)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeAlias
 
 import anyio
 
@@ -16,7 +17,9 @@ from pipeline.verify.vulnerabilities.finding import Database, Finding, ScanResul
 from pipeline.verify.vulnerabilities.osv_record import Affected, Record, comparable_name
 from pipeline.verify.vulnerabilities.osv_store import Ecosystem, open_ecosystem
 
-_ECOSYSTEMS = {"deb": "Debian", "npm": "npm", "pypi": "PyPI", "golang": "Go"}
+Hit: TypeAlias = tuple[Record, Affected]
+
+_ECOSYSTEMS = {"deb": "Debian", "npm": "npm", "pypi": "PyPI", "golang": "Go", "nuget": "NuGet"}
 _SUITES = {"buster": "10", "bullseye": "11", "bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
 
 
@@ -52,7 +55,7 @@ class OsvScanner:
         known = {component: wanted for component in components if (wanted := wanted_of(component))}
         names = sorted({wanted.ecosystem for wanted in known.values()})
         if not names:
-            text = f"{sbom} lists nothing that OSV knows of: no package of Debian, npm, PyPI or Go"
+            text = f"{sbom} lists nothing that OSV knows of: no package of Debian, npm, PyPI, Go or NuGet"
             raise DatabaseError(text, remedy="make the SBOM of the whole image")
         opened = {name: open_ecosystem(self.folder, name, self.cache) for name in names}
         return ScanResult(
@@ -114,31 +117,38 @@ def _findings(wanted: Wanted, ecosystem: Ecosystem) -> Iterator[Finding]:
         for affected in record.about(wanted.ecosystem, wanted.name, wanted.release)
         if affected.includes(wanted.ecosystem, wanted.version)
     ]
-    advisories = [hit for hit in hits if hit[0].upstream and not hit[0].id.startswith("DEBIAN-CVE-")]
-    groups = _groups(hit for hit in hits if hit not in advisories)
-    rest: list[tuple[Record, Affected]] = []
+    own = [hit for hit in hits if not _is_advisory(hit[0])]
+    groups = _groups(own)
+    by_name = {name: group for group in groups for record, _ in group for name in record.names}
+    rest: list[Hit] = []
     # A security advisory is about several vulnerabilities: it adds to each, and stands alone where it has none here.
-    for record, affected in advisories:
-        fitting = [group for group in groups if any(other.names & {*record.upstream} for other, _ in group)]
-        for group in fitting:
-            group.append((record, affected))
+    for hit in (hit for hit in hits if _is_advisory(hit[0])):
+        fitting = {id(group): group for name in hit[0].upstream if (group := by_name.get(name)) is not None}
+        for group in fitting.values():
+            group.append(hit)
         if not fitting:
-            rest.append((record, affected))
+            rest.append(hit)
     for group in [*groups, *_groups(rest)]:
         yield _finding(wanted, group)
 
 
-def _groups(hits: Iterable[tuple[Record, Affected]]) -> list[list[tuple[Record, Affected]]]:
-    """Return records that share a name together."""
-    groups: list[list[tuple[Record, Affected]]] = []
-    for hit in hits:
-        same = [group for group in groups if any(hit[0].names & other.names for other, _ in group)]
-        groups = [group for group in groups if group not in same]
-        groups.append([*(item for group in same for item in group), hit])
-    return groups
+def _is_advisory(record: Record) -> bool:
+    """Tell whether a record is about vulnerabilities that have records of their own, such as a DSA."""
+    return bool(record.upstream) and not record.id.startswith("DEBIAN-CVE-")
 
 
-def _finding(wanted: Wanted, group: Sequence[tuple[Record, Affected]]) -> Finding:
+def _groups(hits: Iterable[Hit]) -> list[list[Hit]]:
+    """Return records that share a name together; a kernel has thousands, so none is compared with all others."""
+    groups: dict[int, list[Hit]] = {}
+    by_name: dict[str, int] = {}
+    for number, hit in enumerate(hits):
+        same = sorted({by_name[name] for name in hit[0].names if name in by_name})
+        groups[number] = [*(item for other in same for item in groups.pop(other)), hit]
+        by_name |= {name: number for record, _ in groups[number] for name in record.names}
+    return list(groups.values())
+
+
+def _finding(wanted: Wanted, group: Sequence[Hit]) -> Finding:
     # An advisory about several vulnerabilities lends its name, not theirs, or what is said of one would hold for all.
     own = sorted({name for record, _ in group for name in (*record.names, *_only(record.upstream))})
     first = next((name for name in own if name.startswith("CVE-")), min(record.id for record, _ in group))

@@ -136,6 +136,8 @@ def comparable_name(ecosystem: str, name: str) -> str:
         from packaging.utils import canonicalize_name
 
         return canonicalize_name(name)
+    if ecosystem == "NuGet":
+        return name.lower()
     return name
 
 

@@ -1,6 +1,6 @@
 """An OSV database on this machine: a folder per ecosystem, as the public bucket has them, and an index of each.
 
-    osv/Debian/all.zip    osv/npm/all.zip    osv/PyPI/all.zip    osv/Go/all.zip
+    osv/Debian/all.zip    osv/npm/all.zip    osv/PyPI/all.zip    osv/Go/all.zip    osv/NuGet/all.zip
 
 In place of `all.zip` the records may lie there as single files. Every record is read once, when the index is made; it
 is named by the digest of what it was made from, so it is never out of date. A damaged record makes the whole database
@@ -26,7 +26,6 @@ from pipeline.digest import Digest, digest_file, digest_json, hex_of
 from pipeline.errors import DatabaseError
 from pipeline.verify.vulnerabilities.osv_record import Record, comparable_name
 
-ECOSYSTEMS = ("Debian", "Go", "PyPI", "npm")
 RECORD_LIMIT = 32 << 20
 _FORM = 1  # of the index: part of its name
 _REMEDY = "get it again; see docs/how-to/gate.md"

@@ -1,6 +1,7 @@
 """Which of two versions is the older one, by the rules of where the package comes from.
 
-Each by a library of that world: npm's by node-semver, PyPI's by packaging, Debian's by univers, Go's as npm's.
+Each by a library of that world: npm's by node-semver, PyPI's by packaging, Debian's and NuGet's by univers, Go's as
+npm's.
 """
 
 from __future__ import annotations
@@ -36,6 +37,18 @@ def _debian_version(text: str) -> Any:
     return Version.from_string(text)
 
 
+def _nuget(first: str, second: str) -> int:
+    one, other = _nuget_version(first), _nuget_version(second)
+    return int(one > other) - int(one < other)
+
+
+@lru_cache(maxsize=4096)
+def _nuget_version(text: str) -> Any:
+    from univers.nuget import Version
+
+    return Version.from_string(text)
+
+
 def _semantic(first: str, second: str) -> int:
     import nodesemver
 
@@ -63,5 +76,5 @@ def _python_version(text: str) -> Any:
 
 
 _COMPARE: Mapping[str, Callable[[str, str], int]] = MappingProxyType(
-    {"Debian": _debian, "npm": _semantic, "PyPI": _python, "Go": _semantic}
+    {"Debian": _debian, "npm": _semantic, "PyPI": _python, "Go": _semantic, "NuGet": _nuget}
 )

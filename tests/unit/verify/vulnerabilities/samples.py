@@ -30,6 +30,7 @@ LODASH = "pkg:npm/lodash@4.17.20"
 SCOPED = "pkg:npm/%40scope/tool@1.0.0-rc.1"
 DJANGO = "pkg:pypi/Django@4.2.1"
 X_NET = "pkg:golang/golang.org/x/net@v0.17.0"
+RUNTIME = "pkg:nuget/Microsoft.NETCore.App@10.0.1"
 BINARY = "pkg:generic/claude@2.1.330"
 
 RECORDS: Mapping[str, Sequence[Mapping[str, Any]]] = {
@@ -166,6 +167,20 @@ RECORDS: Mapping[str, Sequence[Mapping[str, Any]]] = {
                 {
                     "package": {"ecosystem": "Go", "name": "golang.org/x/net"},
                     "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "0.18.0"}]}],
+                }
+            ],
+        },
+    ),
+    "NuGet": (
+        {
+            "id": "GHSA-dotn-etco-re11",
+            "modified": "2026-11-19T00:00:00Z",
+            "aliases": ["CVE-2026-3001"],
+            "database_specific": {"severity": "HIGH"},
+            "affected": [
+                {
+                    "package": {"ecosystem": "NuGet", "name": "Microsoft.NetCore.App"},
+                    "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "10.0.0"}, {"fixed": "10.0.2"}]}],
                 }
             ],
         },

@@ -20,6 +20,7 @@ from tests.unit.verify.vulnerabilities.samples import (
     DJANGO,
     LIBSSL,
     LODASH,
+    RUNTIME,
     SCOPED,
     X_NET,
     ZLIB,
@@ -93,6 +94,14 @@ def test_a_go_module_is_found_in_a_binary(tmp_path: Path) -> None:
     (found,) = scan(tmp_path, X_NET).findings
 
     assert (found.id, found.severity) == ("CVE-2023-44487", Severity.LOW)
+
+
+def test_a_package_of_nuget_is_found_however_it_is_spelt(tmp_path: Path) -> None:
+    """Its names have no case, and a word will do where there is no vector."""
+    (found,) = scan(tmp_path, RUNTIME).findings
+
+    assert (found.id, found.severity, found.score) == ("CVE-2026-3001", Severity.HIGH, "")
+    assert found.fixed == ("10.0.2",)
 
 
 def test_what_no_ecosystem_has_is_told(tmp_path: Path) -> None:

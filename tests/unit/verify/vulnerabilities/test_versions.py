@@ -17,6 +17,7 @@ from pipeline.verify.vulnerabilities.versions import UnknownVersionError, compar
         ("Debian", ["1.0~rc1-1", "1.0-1~bpo1", "1.0-1", "1.0-1+b1", "1.0-1+deb13u1", "1.0a-1", "2:0.1"]),
         ("npm", ["0", "0.0.1-alpha", "0.0.1-alpha.1", "0.0.1-alpha.beta", "0.0.1", "1.0.0-rc.9", "1.0.0-rc.10", "1.2"]),
         ("PyPI", ["1.0.dev1", "1.0a1", "1.0rc1", "1.0", "1.0.post1", "1.1", "1!0.1"]),
+        ("NuGet", ["1.0.0-beta.2", "1.0.0-beta.10", "1.0", "1.0.0.1", "1.1.0", "10.0.100"]),
         ("Go", ["0", "v0.1.0", "0.17.0", "v0.18.0-rc.1", "v0.18.0"]),
     ],
 )
