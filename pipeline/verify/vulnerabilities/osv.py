@@ -117,24 +117,18 @@ def _findings(wanted: Wanted, ecosystem: Ecosystem) -> Iterator[Finding]:
         for affected in record.about(wanted.ecosystem, wanted.name, wanted.release)
         if affected.includes(wanted.ecosystem, wanted.version)
     ]
-    own = [hit for hit in hits if not _is_advisory(hit[0])]
-    groups = _groups(own)
+    groups = _groups(hit for hit in hits if not hit[0].covers)
     by_name = {name: group for group in groups for record, _ in group for name in record.names}
     rest: list[Hit] = []
     # A security advisory is about several vulnerabilities: it adds to each, and stands alone where it has none here.
-    for hit in (hit for hit in hits if _is_advisory(hit[0])):
-        fitting = {id(group): group for name in hit[0].upstream if (group := by_name.get(name)) is not None}
+    for hit in (hit for hit in hits if hit[0].covers):
+        fitting = {id(group): group for name in hit[0].covers if (group := by_name.get(name)) is not None}
         for group in fitting.values():
             group.append(hit)
         if not fitting:
             rest.append(hit)
     for group in [*groups, *_groups(rest)]:
         yield _finding(wanted, group)
-
-
-def _is_advisory(record: Record) -> bool:
-    """Tell whether a record is about vulnerabilities that have records of their own, such as a DSA."""
-    return bool(record.upstream) and not record.id.startswith("DEBIAN-CVE-")
 
 
 def _groups(hits: Iterable[Hit]) -> list[list[Hit]]:
@@ -150,7 +144,7 @@ def _groups(hits: Iterable[Hit]) -> list[list[Hit]]:
 
 def _finding(wanted: Wanted, group: Sequence[Hit]) -> Finding:
     # An advisory about several vulnerabilities lends its name, not theirs, or what is said of one would hold for all.
-    own = sorted({name for record, _ in group for name in (*record.names, *_only(record.upstream))})
+    own = sorted({name for record, _ in group for name in (*record.names, *_only(record.covers))})
     first = next((name for name in own if name.startswith("CVE-")), min(record.id for record, _ in group))
     ratings = [record.rating(affected) for record, affected in group]
     fixes = (fix for _, affected in group for fix in affected.fixes(wanted.ecosystem, wanted.version))

@@ -23,6 +23,9 @@ _Specific = Annotated[Mapping[str, Any], BeforeValidator(lambda value: {} if val
 _Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
 # Published because they are malicious; nobody rates them.
 _MALICIOUS = "MAL-"
+_DEBIAN_CVE = "DEBIAN-CVE-"
+# Security advisories: one may be about several vulnerabilities, which older records have as its aliases.
+_ADVISORIES = ("DSA-", "DLA-", "DTSA-")
 _URGENCIES = frozenset({"unimportant", "low", "medium", "high"})
 
 
@@ -106,8 +109,16 @@ class Record(_Part):
     @property
     def names(self) -> frozenset[str]:
         """Every name of the same vulnerability; Debian's record of a CVE is that CVE."""
-        same = self.upstream if self.id.startswith("DEBIAN-CVE-") else ()
-        return frozenset((self.id, *self.aliases, *same))
+        if self.id.startswith(_DEBIAN_CVE):
+            return frozenset((self.id, *self.aliases, *self.upstream))
+        return frozenset((self.id,) if self.id.startswith(_ADVISORIES) else (self.id, *self.aliases))
+
+    @property
+    def covers(self) -> tuple[str, ...]:
+        """The vulnerabilities that it is about, where it is an advisory and these have records of their own."""
+        if self.id.startswith(_DEBIAN_CVE):
+            return ()
+        return (*self.upstream, *self.aliases) if self.id.startswith(_ADVISORIES) else self.upstream
 
     def about(self, ecosystem: str, name: str, release: str) -> Iterator[Affected]:
         """Yield what it says of a package; `release` is that of a distribution (`13`), "" where there is none."""

@@ -57,6 +57,17 @@ def test_a_security_advisory_adds_to_its_vulnerabilities_and_lends_them_no_other
     assert found.fixed == ("3.5.1-1+deb13u1", "3.5.1-1+deb13u2")
 
 
+def test_an_older_advisory_has_its_vulnerabilities_as_aliases(tmp_path: Path) -> None:
+    """They are still not the same vulnerability."""
+    content = records()
+    for item in content["Debian"]:
+        if item["id"].startswith("DSA-"):
+            item["aliases"] = item.pop("upstream")
+    (found,) = scan(tmp_path, LIBSSL, content=content).findings
+
+    assert found.aliases == ("DEBIAN-CVE-2026-1002", "DSA-6001-1")
+
+
 def test_a_security_advisory_without_records_of_its_vulnerabilities_stands_alone(tmp_path: Path) -> None:
     """What a database leaves out is not taken for well."""
     content = records()
