@@ -30,6 +30,9 @@ class ExitCode(IntEnum):
     CATALOG = 11
     REFUSED = 12
     VERIFY = 13
+    GATE = 14
+    DATABASE = 15
+    SCANNER = 16
     SIGN = 17
     INTERRUPTED = 130
 
@@ -179,3 +182,21 @@ class CatalogError(AgcError):
     """The record of what was published cannot be read: damaged, or written by a newer program."""
 
     exit_code = ExitCode.CATALOG
+
+
+class VulnerableError(AgcError):
+    """An image has vulnerabilities that the policy does not let pass."""
+
+    exit_code = ExitCode.GATE
+
+
+class DatabaseError(AgcError):
+    """What is known of vulnerabilities is missing, damaged, too old, or says nothing of something in the image."""
+
+    exit_code = ExitCode.DATABASE
+
+
+class ScannerError(AgcError):
+    """A vulnerability scanner could not be run, failed, or gave an answer that cannot be read."""
+
+    exit_code = ExitCode.SCANNER

@@ -21,6 +21,9 @@ on many machines without a thought of this program, yields to the file. The file
 
     [sign]
     key = "file:keys/release.key"
+
+    [gate]
+    osv = "osv"
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -78,6 +81,8 @@ _PATHS = {
     "sign": ("public_key", "password_file", "trust_config"),
 }
 
+ScannerName: TypeAlias = Literal["auto", "osv", "trivy", "grype"]
+SeverityName: TypeAlias = Literal["low", "medium", "high", "critical"]
 Words = Annotated[tuple[str, ...], BeforeValidator(lambda value: value.split() if isinstance(value, str) else value)]
 Frozen = Annotated[Mapping[str, str], AfterValidator(lambda value: MappingProxyType(dict(value)))]
 
@@ -160,6 +165,26 @@ class SignSettings(_Part):
         return self
 
 
+class GateSettings(_Part):
+    """What keeps an image from being published.
+
+    `osv` is a folder with OSV's data, or the address of such a folder. `severity` is the least that counts. An
+    unknown severity counts, too.
+    """
+
+    scanner: ScannerName = "auto"
+    osv: str = ""
+    max_age_days: float = Field(default=5, gt=0, le=365, allow_inf_nan=False)
+    severity: SeverityName = "high"
+    fixable_only: bool = False
+    mode: Literal["enforce", "warn"] = "enforce"
+
+    @property
+    def osv_url(self) -> str:
+        """The address of OSV's data, where it is not a folder."""
+        return self.osv if self.osv.startswith(("http://", "https://")) else ""
+
+
 class Settings(_Part):
     """All of it, as values: paths are absolute, nothing is looked up later."""
 
@@ -170,6 +195,7 @@ class Settings(_Part):
     mirrors: Frozen = Field(default_factory=lambda: MappingProxyType({}))
     engine: EngineSettings = EngineSettings()
     sign: SignSettings = SignSettings()
+    gate: GateSettings = GateSettings()
 
     def on_engine(self, name: EngineName | None) -> Self:
         """Return the settings with another engine, where one is named."""
@@ -230,6 +256,9 @@ def _absolute(settings: Settings, project: Path) -> Settings:
     if settings.sign.key.startswith("file:"):
         key = base / Path(settings.sign.key.removeprefix("file:")).expanduser()
         sections["sign"] = sections["sign"].model_copy(update={"key": f"file:{key}"})
+    if settings.gate.osv and not settings.gate.osv_url:
+        osv = base / Path(settings.gate.osv).expanduser()
+        sections["gate"] = settings.gate.model_copy(update={"osv": str(osv)})
     top = {"cache": base / settings.cache.expanduser(), "ca_bundle": bundle and base / bundle.expanduser()}
     return settings.model_copy(update={**top, **sections})
 

@@ -173,6 +173,7 @@ COMMANDS: Mapping[str, Entry] = {
     "build": Entry("pipeline.cli.build:command", "Build images, test them and write them out."),
     "smoke": Entry("pipeline.cli.smoke:command", "Run the smoke tests of images."),
     "verify": Entry("pipeline.cli.verify:command", "Check who vouches for an image of a registry, and for what."),
+    "scan": Entry("pipeline.cli.scan:command", "Look for known vulnerabilities in an image by its SBOM."),
     "generate": Entry("pipeline.cli.generate:command", "Write what is made from templates: files for CI systems."),
     "engine": Entry("pipeline.cli.engine:command", "Show, start, stop or prune the build engine."),
     "doctor": Entry("pipeline.cli.doctor:command", "Say what is missing on this machine and how to get it."),

@@ -16,10 +16,12 @@ from pipeline.models.kinds import (
     CommonTools,
     Definition,
     Matrix,
+    Policy,
     Root,
     TagPolicy,
     Toolchain,
     Toolpack,
+    Vex,
 )
 
 Kind = TypeVar("Kind", bound=Definition)
@@ -63,3 +65,5 @@ class Definitions:
     matrix: Defined[Matrix] | None = None
     toolpacks: Mapping[str, Defined[Toolpack]] = field(default_factory=lambda: MappingProxyType({}))
     tag_policies: Mapping[str, Defined[TagPolicy]] = field(default_factory=lambda: MappingProxyType({}))
+    vex: Mapping[str, Defined[Vex]] = field(default_factory=lambda: MappingProxyType({}))
+    policies: Mapping[str, Defined[Policy]] = field(default_factory=lambda: MappingProxyType({}))

@@ -28,10 +28,12 @@ from pipeline.models.kinds import (
     CommonTools,
     Definition,
     Matrix,
+    Policy,
     Root,
     TagPolicy,
     Toolchain,
     Toolpack,
+    Vex,
 )
 from pipeline.models.packages import SOURCES
 from pipeline.models.references import broken_references
@@ -154,6 +156,8 @@ def _definitions(found: Mapping[tuple[str, str], Defined[Definition]], inherited
         next(iter(_of(found, Matrix).values()), None),
         _of(found, Toolpack),
         _of(found, TagPolicy),
+        _of(found, Vex),
+        _of(found, Policy),
     )
 
 

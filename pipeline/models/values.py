@@ -171,6 +171,8 @@ _PYTHON = r"^3\.\d{1,2}$"
 _REQUIREMENT = r"^[a-z0-9][a-z0-9+.-]*( .+)?$"
 _HOST = r"^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$"
 _URL = r"^https?://[^\s\"'<>]+$"
+VULNERABILITY = r"^[A-Z][A-Za-z0-9]*(-[A-Za-z0-9:]+)+$"
+IMAGE_PATTERN = r"^[a-z0-9*?-]{1,80}$"
 _IMAGE = r"^[a-z0-9.-]+(:\d+)?/[a-z0-9._/-]+:[A-Za-z0-9._-]+$"
 TAG_FIELDS = frozenset({"commit", "date", "major", "minor", "version"})
 """What a tag policy may fill in."""
@@ -186,6 +188,8 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         _REQUIREMENT: "`git` or `node >=22`",
         _HOST: "`api.example.com` or `*.example.com`",
         _URL: "`https://example.com/path`",
+        VULNERABILITY: "`CVE-2026-12345`",
+        IMAGE_PATTERN: "`node-bun-*`",
         _IMAGE: "`docker.io/library/debian:trixie-slim`",
     }
 )

@@ -14,6 +14,7 @@ from pipeline.resolve.lock import Locks, read_locks, require
 from pipeline.resolve.matrix import Combination, check_cells, combinations, image_names
 from pipeline.resolve.plan import ImagePlan, plan_images
 from pipeline.settings import Settings, load_settings
+from pipeline.verify.policy import check_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class Project:
     def check_matrix(self) -> None:
         """Raise ErrorGroup with every cell of the matrix that cannot be an image."""
         check_cells(self.definitions, self.locks)
+
+    def check_policy(self) -> None:
+        """Raise ErrorGroup with every policy check that the definitions do not pass."""
+        check_policy(self.definitions)
 
     def plan(self, names: tuple[str, ...], platforms: tuple[Platform, ...]) -> tuple[ImagePlan, ...]:
         """Return the plans of `names`, all images where none is given.
