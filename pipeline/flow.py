@@ -36,6 +36,7 @@ from pipeline.verify.smoke import SmokeReport
 
 if TYPE_CHECKING:
     from pipeline.outputs.generated import Drift, Generated
+    from pipeline.stages.bills import Bill, BillFormat
     from pipeline.stages.explain import Explanation
     from pipeline.stages.upgrade import LockRequest, LockResult
 
@@ -169,6 +170,14 @@ async def smoke(
         reports = await for_each(laid, one, lambda plan: f"{plan.name} on {plan.platform}")
     _write_junit(reports, junit)
     return reports
+
+
+def sbom(project: Project, name: str, platform: Platform, form: BillFormat, layout: Path | None) -> Bill:
+    """Return what is in an image that was built, read from where it lies; builds nothing, asks no engine."""
+    from pipeline.stages.bills import bill_of_materials  # no build needs it
+
+    (found,) = project.plan((name,), (platform,))
+    return bill_of_materials(found, form, layout, project.settings)
 
 
 def generate(

@@ -172,6 +172,7 @@ COMMANDS: Mapping[str, Entry] = {
     "plan": Entry("pipeline.cli.plan:command", "Show which images differ from what was published, and why."),
     "build": Entry("pipeline.cli.build:command", "Build images, test them and write them out."),
     "smoke": Entry("pipeline.cli.smoke:command", "Run the smoke tests of images."),
+    "sbom": Entry("pipeline.cli.sbom:command", "Show what is in a built image, as SPDX or CycloneDX."),
     "generate": Entry("pipeline.cli.generate:command", "Write what is made from templates: files for CI systems."),
     "engine": Entry("pipeline.cli.engine:command", "Show, start, stop or prune the build engine."),
     "doctor": Entry("pipeline.cli.doctor:command", "Say what is missing on this machine and how to get it."),
