@@ -170,7 +170,7 @@ def manifests_of(layout: Path, name: str) -> Mapping[str, Digest]:
         return dict(found for entry in named for found in _platforms(layout, entry))
     except OSError as error:
         raise IntegrityError(f"{layout}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{layout} is no OCI layout: {error}", remedy="build into another folder") from error
 
 

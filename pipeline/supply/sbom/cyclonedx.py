@@ -102,7 +102,7 @@ def _package(package: Package, inventory: Inventory) -> Any:
         name=package.name,
         version=package.version or None,
         type=ComponentType.APPLICATION if file else ComponentType.LIBRARY,
-        bom_ref=package_id(purl, package.component),
+        bom_ref=package_id(package, purl),
         purl=PackageURL.from_string(purl),
         licenses=_licences(package.licence),
         hashes=[

@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 
 from pipeline.compose.layers import EPOCH
-from pipeline.supply.sbom.inventory import Inventory
+from pipeline.supply.sbom.inventory import Inventory, Package
 
 CREATED = datetime.fromtimestamp(EPOCH, UTC).replace(tzinfo=None)
 """The date in every document: that of all files we write. Formats ask for one; two documents must not differ by it."""
@@ -22,6 +22,10 @@ def component_id(name: str) -> str:
     return "Component-" + name.replace("/", "-")
 
 
-def package_id(purl: str, component: str) -> str:
-    """Return the reference by which a document means a package of a component; the same in all images that have it."""
-    return f"Package-{uuid.uuid5(uuid.NAMESPACE_URL, f'{component} {purl}')}"
+def package_id(package: Package, purl: str) -> str:
+    """Return the reference by which a document means a package of a component; the same in all images that have it.
+
+    A package URL alone would not do: it makes one of names that differ in case.
+    """
+    told = f"{package.component} {package.name} {package.version} {package.architecture} {purl}"
+    return f"Package-{uuid.uuid5(uuid.NAMESPACE_URL, told)}"

@@ -17,14 +17,13 @@ from pipeline.compose.image import Composition
 from pipeline.digest import Digest
 from pipeline.engine.layout import Manifest, read_manifest
 from pipeline.errors import IntegrityError
-from pipeline.models.defined import Defined
 from pipeline.resolve.plan import ImagePlan
 from pipeline.supply.sbom.described import OS_RELEASE, STATUS
 from pipeline.supply.sbom.facts import FileFact, Found, LayerFacts, layered
 from pipeline.supply.sbom.inventory import Component, Distribution, Inventory, Package
 from pipeline.supply.sbom.layer import layer_facts
 from pipeline.supply.sbom.licences import expression
-from pipeline.supply.sbom.pinned import Pinned, commands, package_key, pinned
+from pipeline.supply.sbom.pinned import Pinned, commands, package_key, parts, pinned
 
 _PROGRAM = 1 << 20
 """Programs of components smaller than this, in bytes, are told by the package they are in."""
@@ -135,7 +134,8 @@ def _described(left: Mapping[str, tuple[int, FileFact]], owners: Sequence[str]) 
 
 def _programs(plan: ImagePlan, left: Mapping[str, tuple[int, FileFact]], owners: Sequence[str]) -> Iterator[Package]:
     """Yield the native programs of components, each by its hash: its command's name, or that of its file."""
-    named = {command.path: command for command in commands(plan)}
+    # A file with several names goes by the first.
+    named = {command.path: command for command in reversed(tuple(commands(plan)))}
     made = {command.component for command in named.values()}
     for path, (number, fact) in left.items():
         command = named.get(path)
@@ -197,16 +197,14 @@ def _with_lock(packages: Mapping[tuple[_Key, str, str], Package], known: Mapping
 
 def _components(composition: Composition, manifest: Manifest, owners: Sequence[str]) -> Iterator[Component]:
     plan = composition.plan
-    programs = {lock.component: program for program, lock in plan.programs}
-    homepages = {f"toolchains/{item.name}": item for item, _ in (*plan.toolchains, *plan.brought)}
+    licences = {lock.component: program.model.spec.licence.name for program, lock in plan.programs}
+    homepages = {name: defined.model.metadata.homepage for name, defined, _ in parts(plan)}
     for layer in composition.layers:
         blobs = (blob.digest for blob, owner in zip(manifest.layers, owners, strict=True) if owner == layer.component)
-        program = programs.get(layer.component)
-        defined: Defined[object] | None = program or homepages.get(layer.component)  # type: ignore[assignment]
         yield Component(
             layer.component,
             layer.version or layer.pin,
-            expression(program.model.spec.licence.name) if program else "",
-            str(getattr(getattr(defined.model, "metadata", None), "homepage", "")) if defined else "",
+            expression(licences.get(layer.component, "")),
+            homepages.get(layer.component, ""),
             tuple(blobs),
         )

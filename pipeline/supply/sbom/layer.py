@@ -16,6 +16,7 @@ import hashlib
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -61,7 +62,7 @@ def read_layer(path: Path, digest: Digest) -> LayerFacts:
             hashed = _Hashed(file)
             facts = _read(_unpacked(hashed))
             hashed.drain()
-    except (OSError, EOFError, tarfile.TarError, *_broken()) as error:
+    except _damages() as error:
         raise IntegrityError(
             f"{path} cannot be read as a layer: {error}", remedy="delete it and build again"
         ) from error
@@ -100,21 +101,20 @@ class _Hashed:
             pass
 
 
-def _broken() -> tuple[type[Exception], ...]:
-    import zlib
-
+def _damages() -> tuple[type[Exception], ...]:
+    """Return what is raised where a blob ends early or is no archive."""
     import zstandard
 
-    return (zlib.error, zstandard.ZstdError)
+    return (OSError, EOFError, tarfile.TarError, zlib.error, zstandard.ZstdError)
 
 
-def _unpacked(file: _Hashed) -> Any:
+def _unpacked(file: Any) -> Any:
     start = file.peek(4)
     if start == _ZSTD:
         import zstandard
 
         return zstandard.ZstdDecompressor().stream_reader(file, read_size=_PIECE, read_across_frames=True)
-    return gzip.GzipFile(fileobj=file) if start.startswith(_GZIP) else file  # type: ignore[call-overload]
+    return gzip.GzipFile(fileobj=file) if start.startswith(_GZIP) else file
 
 
 def _read(stream: Any) -> LayerFacts:

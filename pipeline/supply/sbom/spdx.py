@@ -57,7 +57,7 @@ def _packages(inventory: Inventory) -> Iterator[Any]:
         primary_package_purpose=PackagePurpose.CONTAINER,
         external_references=[_purl(inventory.purl)],
     )
-    for component in inventory.components:
+    for component in sorted(inventory.components):
         yield SpdxPackage(
             f"SPDXRef-{component_id(component.name)}",
             component.name,
@@ -68,7 +68,7 @@ def _packages(inventory: Inventory) -> Iterator[Any]:
             license_declared=_licence(component.licence),
             comment="layers: " + " ".join(component.blobs),
         )
-    for package in inventory.packages:
+    for package in sorted(inventory.packages):
         yield _package(package, inventory)
 
 
@@ -79,7 +79,7 @@ def _package(package: Package, inventory: Inventory) -> Any:
     purl = package.purl(inventory.distribution)
     location = package.location if package.location.startswith("http") else ""
     return SpdxPackage(
-        f"SPDXRef-{package_id(purl, package.component)}",
+        f"SPDXRef-{package_id(package, purl)}",
         package.name,
         location or SpdxNoAssertion(),
         version=package.version or None,
@@ -112,10 +112,10 @@ def _relationships(inventory: Inventory) -> Iterator[Any]:
     from spdx_tools.spdx.model import Relationship, RelationshipType
 
     yield Relationship("SPDXRef-DOCUMENT", RelationshipType.DESCRIBES, _IMAGE)
-    for component in inventory.components:
+    for component in sorted(inventory.components):
         yield Relationship(_IMAGE, RelationshipType.CONTAINS, f"SPDXRef-{component_id(component.name)}")
-    for package in inventory.packages:
-        target = f"SPDXRef-{package_id(package.purl(inventory.distribution), package.component)}"
+    for package in sorted(inventory.packages):
+        target = f"SPDXRef-{package_id(package, package.purl(inventory.distribution))}"
         yield Relationship(f"SPDXRef-{component_id(package.component)}", RelationshipType.CONTAINS, target)
 
 
