@@ -13,7 +13,7 @@ from pipeline.compose.image import Composition, compose
 from pipeline.compose.labels import GRAPH_LABEL
 from pipeline.digest import Digest
 from pipeline.engine.layout import manifests_of, read_blob, read_manifest
-from pipeline.errors import OutputError
+from pipeline.errors import UsageError
 from pipeline.resolve.plan import ImagePlan
 from pipeline.settings import Settings
 
@@ -50,7 +50,7 @@ class Bill:
 def bill_of_materials(plan: ImagePlan, form: BillFormat, layout: Path | None, settings: Settings) -> Bill:
     """Return what is in the image of `plan`, which lies in `layout`, in ./out or where builds leave it.
 
-    Raises OutputError where it is not there or was made from something else, IntegrityError where it is damaged.
+    Raises UsageError where it is not there or was made from something else, IntegrityError where it is damaged.
     """
     from pipeline.supply.sbom.cyclonedx import cyclonedx  # their libraries take half a second
     from pipeline.supply.sbom.image import image_sbom
@@ -74,12 +74,12 @@ def _find(composition: Composition, places: tuple[Path, ...]) -> tuple[Path, Dig
             return place, digest
     remedy = f"agc build {plan.name} --platform {plan.platform}"
     if there:
-        raise OutputError(
+        raise UsageError(
             f"{plan.name} for {plan.platform} in {there[0][0]} was built from other definitions or another lock",
             remedy=remedy,
         )
     looked = " or ".join(str(place) for place in places)
-    raise OutputError(f"{plan.name} for {plan.platform} was not built: it is not in {looked}", remedy=remedy)
+    raise UsageError(f"{plan.name} for {plan.platform} was not built: it is not in {looked}", remedy=remedy)
 
 
 def _manifests(composition: Composition, places: tuple[Path, ...]) -> Iterator[tuple[Path, Digest]]:

@@ -137,6 +137,7 @@ def _programs(plan: ImagePlan, left: Mapping[str, tuple[int, FileFact]], owners:
     # A file with several names goes by the first.
     named = {command.path: command for command in reversed(tuple(commands(plan)))}
     made = {command.component for command in named.values()}
+    licences = {lock.component: program.model.spec.licence.name for program, lock in plan.programs}
     for path, (number, fact) in left.items():
         command = named.get(path)
         if fact.sha256 and owners[number] in made and (command or fact.size >= _PROGRAM):
@@ -145,6 +146,7 @@ def _programs(plan: ImagePlan, left: Mapping[str, tuple[int, FileFact]], owners:
                 command.name if command else PurePosixPath(path).name,
                 command.version if command else _version_around(path, left),
                 component=owners[number],
+                licence=expression(licences.get(owners[number], "")) if command else "",
                 checksums=(("sha256", fact.sha256),),
                 paths=(path,),
             )

@@ -24,6 +24,9 @@ _WORDS = {
     "apache-2": "Apache-2.0",
     "apache-2.0": "Apache-2.0",
     "artistic": "Artistic-1.0-Perl",
+    "artistic-1": "Artistic-1.0-Perl",
+    "artistic-2": "Artistic-2.0",
+    "bsl-1": "BSL-1.0",
     "cc0": "CC0-1.0",
     "cc0-1.0": "CC0-1.0",
     "curl": "curl",
@@ -81,7 +84,7 @@ def expression(text: str) -> str:
     except Exception:  # noqa: BLE001  # whatever the library makes of prose, it is no expression
         return reference(text)
     unknown = [key for key in licensing.unknown_license_keys(parsed) if not key.startswith("LicenseRef-")]
-    return reference(text) if unknown else str(parsed)
+    return reference(text) if unknown else str(licensing.dedup(parsed))
 
 
 def references(text: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pytest
 from pipeline.compose.image import compose
 from pipeline.digest import Digest
 from pipeline.engine.layout import manifests_of, write_image
-from pipeline.errors import IntegrityError, OutputError
+from pipeline.errors import IntegrityError, UsageError
 from pipeline.settings import Settings
 from pipeline.stages.bills import BillFormat, bill_of_materials
 from tests.unit.compose.samples import plan
@@ -53,7 +53,7 @@ def test_it_is_looked_for_where_builds_leave_images(tmp_path: Path, monkeypatch:
 
 def test_an_image_that_was_not_built_is_an_error(tmp_path: Path) -> None:
     """With the places that were looked at, and what to type."""
-    with pytest.raises(OutputError, match="was not built: it is not in /") as caught:
+    with pytest.raises(UsageError, match="was not built: it is not in /") as caught:
         bill_of_materials(plan(NAME), BillFormat.SPDX, tmp_path / "none", settings(tmp_path))
 
     assert caught.value.remedy == f"agc build {NAME} --platform linux/amd64"
@@ -63,7 +63,7 @@ def test_an_image_for_another_platform_is_none(tmp_path: Path) -> None:
     """Its packages are others."""
     place(tmp_path / "layout", architecture="arm64")
 
-    with pytest.raises(OutputError, match="was not built"):
+    with pytest.raises(UsageError, match="was not built"):
         bill_of_materials(plan(NAME), BillFormat.SPDX, tmp_path / "layout", settings(tmp_path))
 
 
@@ -71,7 +71,7 @@ def test_an_image_of_another_lock_is_an_error(tmp_path: Path) -> None:
     """The lock would be quoted for packages it did not bring."""
     place(tmp_path / "layout", config={"Labels": {}})
 
-    with pytest.raises(OutputError, match="built from other definitions or another lock"):
+    with pytest.raises(UsageError, match="built from other definitions or another lock"):
         bill_of_materials(plan(NAME), BillFormat.SPDX, tmp_path / "layout", settings(tmp_path))
 
 

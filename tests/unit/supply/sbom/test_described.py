@@ -174,6 +174,7 @@ def test_a_copyright_file_for_people_says_nothing_to_machines() -> None:
         ("", ""),
         ("  ", ""),
         ("MIT AND LicenseRef-own", "MIT AND LicenseRef-own"),
+        ("MIT AND ISC AND MIT", "MIT AND ISC"),
     ],
 )
 def test_what_packages_write_becomes_an_expression(text: str, result: str) -> None:

@@ -82,6 +82,7 @@ def test_a_program_has_its_command_s_name_and_its_own_hash(held: Inventory) -> N
     claude, helper, bun = (one(held, "generic", name) for name in ("claude", "helper", "bun"))
 
     assert claude.version == helper.version == "2.1.330"
+    assert (claude.licence, helper.licence) == ("LicenseRef-Anthropic", "")
     assert claude.checksums == (("sha256", hex_of(digest_bytes(elf({}, 2 << 20)))),)
     assert bun.paths == ("opt/toolchains/bun/bin/bun",)
 
