@@ -31,7 +31,7 @@ _LONGEST = 1000
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The commit a project was at, by git's own digests; `modified` where files of it differ from the commit."""
+    """The commit a project was at, by git's own digests; `modified` where definitions or lock differ from it."""
 
     commit: str
     repository: str = ""
@@ -133,7 +133,7 @@ def git_source(folder: Path) -> Source | None:
     if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", commit):
         return None
     trees = {name: _git(folder, "rev-parse", "--verify", f"HEAD:./{name}") for name in TREES}
-    changed = _git(folder, "status", "--porcelain", "--", ".")
+    changed = _git(folder, "status", "--porcelain", "--", *TREES)
     repository = _address(_git(folder, "remote", "get-url", "origin"))
     return Source(commit, repository, {name: tree for name, tree in trees.items() if tree}, bool(changed))
 

@@ -29,7 +29,6 @@ def document(inventory: Inventory, version: str) -> Any:
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component as CdxComponent
     from cyclonedx.model.component import ComponentType
-    from packageurl import PackageURL
 
     hashes = [HashType(alg=HashAlgorithm.SHA_256, content=hex_of(inventory.manifest))]
     image = CdxComponent(
@@ -37,7 +36,7 @@ def document(inventory: Inventory, version: str) -> Any:
         version=str(inventory.manifest),
         type=ComponentType.CONTAINER,
         bom_ref="Image",
-        purl=PackageURL.from_string(inventory.purl),
+        purl=inventory.purl,
         hashes=hashes,
     )
     program = CdxComponent(name="agentcontainers", version=version, type=ComponentType.APPLICATION, bom_ref="Tool")
@@ -94,7 +93,6 @@ def _package(package: Package, inventory: Inventory) -> Any:
     )
     from cyclonedx.model.component import Component as CdxComponent
     from cyclonedx.model.component import ComponentType
-    from packageurl import PackageURL
 
     purl = package.purl(inventory.distribution)
     file = package.kind == "generic"
@@ -103,7 +101,7 @@ def _package(package: Package, inventory: Inventory) -> Any:
         version=package.version or None,
         type=ComponentType.APPLICATION if file else ComponentType.LIBRARY,
         bom_ref=package_id(package, purl),
-        purl=PackageURL.from_string(purl),
+        purl=purl,
         licenses=_licences(package.licence),
         hashes=[
             HashType(alg=HashAlgorithm(_ALGORITHMS[kind]), content=value)

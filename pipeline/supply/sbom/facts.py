@@ -7,8 +7,9 @@ longer there.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 READER = 1
 """Raised when the same blob is read to other facts: what older readers kept is then read anew."""
@@ -18,6 +19,15 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _clean(text: object) -> object:
+    return "".join(one for one in text if one.isprintable()).strip() if isinstance(text, str) else text
+
+
+Word = Annotated[str, BeforeValidator(_clean)]
+"""Text of an image on one line, without control characters and halves of characters: neither names nor versions have
+them, and no document may."""
+
+
 class Found(_Frozen):
     """A package as a file of the image describes it. `kind` is the type that package URLs have for it.
 
@@ -25,12 +35,12 @@ class Found(_Frozen):
     """
 
     kind: str
-    name: str
-    version: str
-    architecture: str = ""
-    licence: str = ""
-    source: str = ""
-    checksum: str = ""
+    name: Word
+    version: Word
+    architecture: Word = ""
+    licence: Word = ""
+    source: Word = ""
+    checksum: Word = ""
 
 
 class FileFact(_Frozen):
@@ -41,7 +51,7 @@ class FileFact(_Frozen):
 
     path: str
     packages: tuple[Found, ...] = ()
-    licence: str = ""
+    licence: Word = ""
     link: str = ""
     sha256: str = ""
     size: int = 0

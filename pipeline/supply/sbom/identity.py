@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
+from packageurl import PackageURL
+
 from pipeline.compose.layers import EPOCH
 from pipeline.supply.sbom.inventory import Inventory, Package
 
@@ -22,10 +24,10 @@ def component_id(name: str) -> str:
     return "Component-" + name.replace("/", "-")
 
 
-def package_id(package: Package, purl: str) -> str:
+def package_id(package: Package, purl: PackageURL) -> str:
     """Return the reference by which a document means a package of a component; the same in all images that have it.
 
     A package URL alone would not do: it makes one of names that differ in case.
     """
-    told = f"{package.component} {package.name} {package.version} {package.architecture} {purl}"
+    told = f"{package.component} {package.name} {package.version} {package.architecture} {purl.to_string()}"
     return f"Package-{uuid.uuid5(uuid.NAMESPACE_URL, told)}"

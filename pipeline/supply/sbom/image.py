@@ -119,7 +119,7 @@ def _described(left: Mapping[str, tuple[int, FileFact]], owners: Sequence[str]) 
     """Yield the packages of npm and Python, and the modules that programs were linked from."""
     for path, (number, fact) in left.items():
         if path not in {STATUS, OS_RELEASE}:
-            for found in fact.packages:
+            for found in (each for each in fact.packages if each.name.strip("/")):
                 checksums = (("h1", found.checksum),) if found.checksum else ()
                 yield Package(
                     found.kind,

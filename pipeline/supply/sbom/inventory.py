@@ -40,7 +40,7 @@ class Package:
     paths: tuple[str, ...] = ()
     locked: bool = False
 
-    def purl(self, distribution: Distribution) -> str:
+    def purl(self, distribution: Distribution) -> PackageURL:
         """Return its package URL, with the qualifiers by which scanners find advisories."""
         qualifiers: dict[str, str] = {}
         namespace: str | None = None
@@ -54,11 +54,11 @@ class Package:
                 if self.source:
                     qualifiers["upstream"] = self.source.replace("=", "@")
             case "npm" | "golang" | "nuget":
-                head, slash, tail = name.rpartition("/")
-                namespace, name = (head, tail) if slash else (None, name)
+                head, _, name = name.strip("/").rpartition("/")
+                namespace = head.strip("/") or None
             case "generic":
                 qualifiers["checksum"] = ",".join(f"{kind}:{value}" for kind, value in self.checksums)
-        return PackageURL(self.kind, namespace, name, self.version or None, qualifiers or None).to_string()
+        return PackageURL(self.kind, namespace, name, self.version or None, qualifiers or None)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -84,10 +84,10 @@ class Inventory:
     packages: tuple[Package, ...]
 
     @property
-    def purl(self) -> str:
+    def purl(self) -> PackageURL:
         """The image's own package URL; where it is published is no part of what it is."""
         qualifiers = {"arch": self.platform.architecture}
-        return PackageURL("oci", None, self.image, str(self.manifest), qualifiers).to_string()
+        return PackageURL("oci", None, self.image, str(self.manifest), qualifiers)
 
     @cached_property
     def names(self) -> frozenset[tuple[str, str, str]]:

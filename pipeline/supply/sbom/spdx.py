@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from packageurl import PackageURL
+
 from pipeline.digest import canonical_json, hex_of
 from pipeline.supply.sbom.identity import CREATED, component_id, document_id, package_id
 from pipeline.supply.sbom.inventory import Component, Inventory, Package
@@ -95,10 +97,10 @@ def _package(package: Package, inventory: Inventory) -> Any:
     )
 
 
-def _purl(purl: str) -> Any:
+def _purl(purl: PackageURL) -> Any:
     from spdx_tools.spdx.model import ExternalPackageRef, ExternalPackageRefCategory
 
-    return ExternalPackageRef(ExternalPackageRefCategory.PACKAGE_MANAGER, "purl", purl)
+    return ExternalPackageRef(ExternalPackageRefCategory.PACKAGE_MANAGER, "purl", purl.to_string())
 
 
 def _licence(expression: str) -> Any:

@@ -192,6 +192,13 @@ def test_every_licence_is_an_expression_in_the_end(text: str) -> None:
     assert all(name in once for name in references(once))
 
 
+def test_what_no_name_has_is_left_out() -> None:
+    """A half of a character or a control character would be in no document."""
+    (found,) = read("a/package.json", '{"name": "a\\ud800\\u001b[2Jb", "version": "1\\n"}').packages
+
+    assert (found.name, found.version) == ("a[2Jb", "1")
+
+
 def test_descriptions_that_are_too_large_are_not_read() -> None:
     """No package describes itself in so many bytes."""
     text = json.dumps({"name": "a", "version": "1", "x": "y" * (17 << 20)})

@@ -18,17 +18,21 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 from pipeline.digest import digest_bytes
 from pipeline.platform import AMD64
 from pipeline.supply.sbom.cyclonedx import cyclonedx
+from pipeline.supply.sbom.facts import Found
 from pipeline.supply.sbom.inventory import Component, Distribution, Inventory, Package
 from pipeline.supply.sbom.licences import expression
 from pipeline.supply.sbom.spdx import spdx
 
 HEX = digest_bytes(b"x").removeprefix("sha256:")
 WORDS = st.text("abcdefghijklmnopqrstuvwxyzAZ09.-_", min_size=1, max_size=12)
+WILD = st.text(min_size=1, max_size=8).map(
+    lambda text: Found(kind="npm", name=text, version="1").name  # what is left of anything an image may hold
+)
 PACKAGES = st.builds(
     Package,
     kind=st.sampled_from(["deb", "npm", "pypi", "golang", "cargo", "generic"]),
-    name=st.one_of(WORDS, st.builds("@{}/{}".format, WORDS, WORDS)),
-    version=st.one_of(st.just(""), WORDS, st.text(min_size=1, max_size=8)),
+    name=st.one_of(WORDS, st.builds("@{}/{}".format, WORDS, WORDS), WILD.filter(lambda name: name.strip("/"))),
+    version=st.one_of(st.just(""), WORDS, WILD),
     architecture=st.sampled_from(["amd64", "all"]),
     component=st.sampled_from(["roots/tiny", "agents/claude"]),
     licence=st.one_of(st.sampled_from(["", "MIT", "GPL-2.0-only AND MIT"]), st.text(max_size=20)).map(expression),

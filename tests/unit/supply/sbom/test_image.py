@@ -112,12 +112,20 @@ def test_components_have_their_layers_and_licences(held: Inventory) -> None:
 
 def test_package_urls_are_those_that_scanners_look_for(held: Inventory) -> None:
     """Debian's with its release and the source it was made from, scoped names of npm with their scope."""
-    assert one(held, "deb", "git").purl(held.distribution) == (
+    assert one(held, "deb", "git").purl(held.distribution).to_string() == (
         "pkg:deb/debian/git@1.0-1?arch=amd64&distro=debian-13&upstream=src-git%400.9"
     )
-    assert one(held, "npm", CLAUDE).purl(held.distribution) == f"pkg:npm/%40{CLAUDE[1:]}@2.1.330"
-    assert one(held, "golang", "golang.org/x/text").purl(held.distribution) == "pkg:golang/golang.org/x/text@v0.14.0"
-    assert one(held, "generic", "node").purl(held.distribution).startswith("pkg:generic/node@26.10.0?checksum=sha256:")
+    assert one(held, "npm", CLAUDE).purl(held.distribution).to_string() == f"pkg:npm/%40{CLAUDE[1:]}@2.1.330"
+    assert (
+        one(held, "golang", "golang.org/x/text").purl(held.distribution).to_string()
+        == "pkg:golang/golang.org/x/text@v0.14.0"
+    )
+    assert (
+        one(held, "generic", "node")
+        .purl(held.distribution)
+        .to_string()
+        .startswith("pkg:generic/node@26.10.0?checksum=sha256:")
+    )
 
 
 def test_a_component_s_part_is_the_same_in_every_image(tmp_path: Path) -> None:
