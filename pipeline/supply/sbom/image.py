@@ -162,7 +162,7 @@ def _version_around(path: str, left: Mapping[str, tuple[int, FileFact]]) -> str:
 
 
 def _key(package: Package) -> _Key:
-    return (package.component, *package_key(package.kind, package.name, package.version))
+    return package_key(package.component, package.kind, package.name, package.version)
 
 
 def _joined(packages: Sequence[Package]) -> dict[tuple[_Key, str, str], Package]:

@@ -36,7 +36,7 @@ class Pinned:
     @property
     def key(self) -> tuple[str, str, str, str]:
         """What it has in common with the package that the image's files describe."""
-        return (self.component, *package_key(self.kind, self.name, self.version))
+        return package_key(self.component, self.kind, self.name, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,13 @@ class Command:
     version: str
 
 
-def package_key(kind: str, name: str, version: str) -> tuple[str, str, str]:
-    """Return kind, name and version with the spelling that does not count removed (PEP 503 for Python)."""
-    return kind, canonicalize_name(name) if kind == "pypi" else name, version
+def package_key(component: str, kind: str, name: str, version: str) -> tuple[str, str, str, str]:
+    """Return what tells packages of an image apart, without the spelling that does not count (PEP 503 for Python).
+
+    dpkg has one database, so the same package of Debian is one, whichever layer brings it.
+    """
+    place = "" if kind == "deb" else component
+    return place, kind, canonicalize_name(name) if kind == "pypi" else name, version
 
 
 def parts(plan: ImagePlan) -> Iterator[tuple[str, Defined[Toolchain] | Program, PackagesLock]]:

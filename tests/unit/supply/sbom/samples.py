@@ -98,8 +98,8 @@ def package_json(name: str, version: str, **more: object) -> str:
 
 
 def image_layers() -> tuple[bytes, ...]:
-    """Return the layers of node-bun-claude: root, base, node, bun, claude."""
-    debs = tuple((name, "1.0-1") for name in ("git", "libatomic1"))
+    """Return the layers of node-bun-claude: root, common tools, base, node, bun, claude."""
+    tools = (("apt", "3.0.4"), ("dash", "1"), ("git", "1.0-1"), ("tini", "1.0-1"))
     node = "opt/toolchains/node"
     return (
         tar(
@@ -112,11 +112,11 @@ def image_layers() -> tuple[bytes, ...]:
         ),
         tar(
             {
-                STATUS: status(("apt", "3.0.4"), ("dash", "1"), *debs),
+                STATUS: status(*tools),
                 "usr/share/doc/git/copyright": "Format: x\n\nFiles: *\nLicense: GPL-2\n",
-            },
-            links={"usr/share/doc/libatomic1": "git"},
+            }
         ),
+        tar({STATUS: status(*tools, ("libatomic1", "1.0-1"))}, links={"usr/share/doc/libatomic1": "git"}),
         tar(
             {
                 f"{node}/bin/node": elf({}),
