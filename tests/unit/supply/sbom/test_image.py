@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,11 +146,5 @@ def test_an_image_of_another_composition_is_refused(tmp_path: Path) -> None:
     other = composed("plain")
 
     with pytest.raises(IntegrityError, match="has 6 layers where") as caught:
-        image_sbom(tmp_path / "layout", digest, _with_more_layers(other), tmp_path / "cache")
+        image_sbom(tmp_path / "layout", digest, replace(other, layers=other.layers * 9), tmp_path / "cache")
     assert caught.value.remedy == "agc build plain"
-
-
-def _with_more_layers(other: object) -> object:
-    from dataclasses import replace  # a composition with more layers than blobs
-
-    return replace(other, layers=other.layers * 9)  # type: ignore[type-var, attr-defined]
