@@ -39,6 +39,7 @@ from pipeline.verify.smoke import SmokeReport
 
 if TYPE_CHECKING:
     from pipeline.outputs.generated import Drift, Generated
+    from pipeline.stages.bills import Bill, BillFormat
     from pipeline.stages.explain import Explanation
     from pipeline.stages.upgrade import LockRequest, LockResult
     from pipeline.stages.verifying import Verified, VerifyRequest
@@ -207,6 +208,14 @@ async def rebuild(folder: Path, engine: EngineName | None, verified: Verified, r
             )
     built = {platform.platform: platform.digest for platform in report.platforms}
     return replace(result, checks=(*result.checks, *compared(built, result.platforms, source.commit)))
+
+
+def sbom(project: Project, name: str, platform: Platform, form: BillFormat, layout: Path | None) -> Bill:
+    """Return what is in an image that was built, read from where it lies; builds nothing, asks no engine."""
+    from pipeline.stages.bills import bill_of_materials  # no build needs it
+
+    (found,) = project.plan((name,), (platform,))
+    return bill_of_materials(found, form, layout, project.settings)
 
 
 def generate(

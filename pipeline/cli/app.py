@@ -174,6 +174,7 @@ COMMANDS: Mapping[str, Entry] = {
     "smoke": Entry("pipeline.cli.smoke:command", "Run the smoke tests of images."),
     "verify": Entry("pipeline.cli.verify:command", "Check who vouches for an image of a registry, and for what."),
     "scan": Entry("pipeline.cli.scan:command", "Look for known vulnerabilities in an image by its SBOM."),
+    "sbom": Entry("pipeline.cli.sbom:command", "Show what is in a built image, as SPDX or CycloneDX."),
     "generate": Entry("pipeline.cli.generate:command", "Write what is made from templates: files for CI systems."),
     "engine": Entry("pipeline.cli.engine:command", "Show, start, stop or prune the build engine."),
     "doctor": Entry("pipeline.cli.doctor:command", "Say what is missing on this machine and how to get it."),
