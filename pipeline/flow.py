@@ -1,7 +1,7 @@
 """The whole pipeline on one screen: definitions, lock, plan, graph, image, tests, what was published.
 
-definitions/*.yaml ─▶ Project ─▶ ImagePlan ─▶ Composition ─▶ tested ─▶ OCI layout ─▶ docker, registry ─▶ catalog.json
-stages/    resolve/     compose/       verify/   engine/       stages/outputs      catalog/
+definitions/*.yaml ─▶ Project ─▶ ImagePlan ─▶ Composition ─▶ tested ─▶ OCI layout ─▶ docker, registries ─▶ catalog.json
+stages/    resolve/     compose/       verify/   engine/       stages/publishing, catalog/
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from pipeline.resolve.plan import ImagePlan
 from pipeline.stages.building import build_image, try_image
 from pipeline.stages.changes import Comparison, compare
 from pipeline.stages.crowd import for_each
+from pipeline.stages.destinations import open_destinations
+from pipeline.stages.licences import check_licences
 from pipeline.stages.outputs import Output, OutputKind, check_output
 from pipeline.stages.project import Project, load_project, shipped_folder
 from pipeline.stages.recording import Publication, remember
@@ -37,6 +39,7 @@ from pipeline.verify.smoke import SmokeReport
 if TYPE_CHECKING:
     from pipeline.outputs.generated import Drift, Generated
     from pipeline.stages.explain import Explanation
+    from pipeline.stages.publish import PublishPlan, PublishReport, PublishRequest
     from pipeline.stages.upgrade import LockRequest, LockResult
 
 
@@ -122,15 +125,19 @@ async def build(
     started = time.monotonic()
     plans = project.plan(tuple(names), platforms)
     check_output(output, platforms)
+    known = None
     if output.kind is OutputKind.PUSH:
-        read_catalog(catalog_path(project.folder))  # one that could not be written to afterwards is told now
+        known = read_catalog(catalog_path(project.folder))  # one that could not be written to afterwards is told now
+        for one_plan in plans:
+            check_licences(one_plan, output.target, project.settings.publish.private)
     planned = time.monotonic()
     tests: list[SmokeReport] = []
 
     def pushed(published: Publication) -> None:
         remember(project.folder, published)
 
-    async with _bench(project, reporter) as bench:
+    pushed_to = (output.target,) if output.kind is OutputKind.PUSH else ()
+    async with _bench(project, reporter) as bench, open_destinations(pushed_to, bench, known) as destinations:
         plans = await lay_roots(plans, project.locks.roots, bench, locked=locked)
         ready = time.monotonic()
 
@@ -138,7 +145,11 @@ async def build(
             own = [plan for plan in plans if plan.name == name]
             shared = bench.shared_as(name, own[0].base.name)
             report = await build_image(
-                own, output, compression, shared, tests, locked=locked, tested=tested, on_pushed=pushed
+                *(own, output, compression, shared, tests),
+                locked=locked,
+                tested=tested,
+                on_pushed=pushed,
+                destinations=destinations,
             )
             stages = {"plan": planned - started, "engine and root": ready - planned, **report.seconds}
             return replace(report, seconds={**stages, "total": time.monotonic() - started})
@@ -147,6 +158,25 @@ async def build(
             return await for_each(tuple(dict.fromkeys(plan.name for plan in plans)), one, str)
         finally:
             _write_junit(tests, junit)
+
+
+async def publish(project: Project, request: PublishRequest, reporter: Reporter) -> tuple[PublishReport, ...]:
+    """Build and test images, and publish those that pass, with their evidence, to every registry that was named.
+
+    One that fails stops no other, and a registry that fails no other registry. What was published is put into the
+    project's catalog. Raises ErrorGroup with every failure, RefusedError among them where a licence forbids it.
+    """
+    from pipeline.stages.publish import publish_images  # no build needs it
+
+    async with _bench(project, reporter) as bench:
+        return await publish_images(project, request, bench)
+
+
+async def plan_publish(project: Project, request: PublishRequest) -> tuple[PublishPlan, ...]:
+    """Return what `publish` would do, as far as that can be known before building; needs no engine."""
+    from pipeline.stages.publish import plan_publication  # no build needs it
+
+    return await plan_publication(project, request)
 
 
 async def smoke(

@@ -18,6 +18,9 @@ on many machines without a thought of this program, yields to the file. The file
     tls-cert = "certs/client.pem"
     tls-key = "certs/client.key"
     cache-from = ["type=registry,ref=registry.example/agc-cache"]
+
+    [publish]
+    private = ["registry.example/team"]   # read by nobody outside: images that may not be passed on may go there
 """
 
 from __future__ import annotations
@@ -63,6 +66,8 @@ _VARIABLES = (
     ("engine", "tls-server-name", ("AGC_TLS_SERVER_NAME",)),
     ("engine", "cache-to", ("AGC_CACHE_TO",)),
     ("engine", "cache-from", ("AGC_CACHE_FROM",)),
+    ("publish", "private", ("AGC_PRIVATE_REGISTRIES",)),
+    ("publish", "token-hosts", ("AGC_TOKEN_HOSTS",)),
 )
 
 _ENGINE_PATHS = ("buildctl", "tls_ca", "tls_cert", "tls_key")
@@ -127,6 +132,16 @@ class EngineSettings(_Part):
         return self
 
 
+class PublishSettings(_Part):
+    """Where images may go: `private` are registries, or namespaces of them, that nobody outside reads.
+
+    `token_hosts` are hosts that may be sent a registry's login, beside those of the registry's own domain.
+    """
+
+    private: Words = ()
+    token_hosts: Words = ()
+
+
 class Settings(_Part):
     """All of it, as values: paths are absolute, nothing is looked up later."""
 
@@ -136,6 +151,7 @@ class Settings(_Part):
     proxy: Proxy = Proxy()
     mirrors: Frozen = Field(default_factory=lambda: MappingProxyType({}))
     engine: EngineSettings = EngineSettings()
+    publish: PublishSettings = PublishSettings()
 
     def on_engine(self, name: EngineName | None) -> Self:
         """Return the settings with another engine, where one is named."""

@@ -171,6 +171,7 @@ COMMANDS: Mapping[str, Entry] = {
     "explain": Entry("pipeline.cli.explain:command", "Show everything an image is made of, and who asked for it."),
     "plan": Entry("pipeline.cli.plan:command", "Show which images differ from what was published, and why."),
     "build": Entry("pipeline.cli.build:command", "Build images, test them and write them out."),
+    "publish": Entry("pipeline.cli.publish:command", "Build images, test them and publish them to registries."),
     "smoke": Entry("pipeline.cli.smoke:command", "Run the smoke tests of images."),
     "generate": Entry("pipeline.cli.generate:command", "Write what is made from templates: files for CI systems."),
     "engine": Entry("pipeline.cli.engine:command", "Show, start, stop or prune the build engine."),

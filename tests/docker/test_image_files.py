@@ -18,8 +18,8 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-
 from pipeline.catalog.push import push_index
+
 from pipeline.digest import digest_bytes, hex_of
 from pipeline.engine.layout import INDEX_TYPE, MANIFEST_TYPE
 from pipeline.errors import ExitCode

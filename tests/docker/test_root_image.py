@@ -10,8 +10,8 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-
 from pipeline.catalog.push import push_index
+
 from pipeline.digest import digest_bytes, hex_of
 from pipeline.engine.layout import INDEX_TYPE, MANIFEST_TYPE
 from pipeline.platform import host_platform
