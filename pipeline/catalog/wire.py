@@ -102,7 +102,7 @@ class Call:
     @property
     def shown(self) -> str:
         """How messages name it."""
-        return f"{self.method} {self.url.host}{self.url.path}"
+        return f"{self.method} {self.url.netloc.decode()}{self.url.path}"
 
 
 @dataclass(frozen=True, slots=True)
