@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.catalog.session import Scopes, Session
-from pipeline.catalog.wire import REDIRECTS, Answer, Call, follow, origin
+from pipeline.catalog.wire import REDIRECTS, Answer, Call, follow, origin, place
 from pipeline.digest import Digest, digest_bytes
 from pipeline.engine.layout import Descriptor
 from pipeline.errors import OutputError
@@ -133,5 +133,5 @@ class Repository:
             answer.headers["Location"] = following[1]
             url = follow(answer, f"the tags of {self}")
             if origin(url) != origin(self.session.base):
-                raise OutputError(f"{self}: the registry goes on with its tags at another host, {url.host}")
+                raise OutputError(f"{self}: the registry goes on with its tags at another host, {place(url)}")
         raise OutputError(f"{self}: the registry lists tags without end")

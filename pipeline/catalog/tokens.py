@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from pipeline.catalog.credentials import IDENTITY, Credentials, variables
-from pipeline.catalog.wire import Answer, Call, origin, raise_for_status, send
+from pipeline.catalog.wire import Answer, Call, origin, place, raise_for_status, send
 from pipeline.errors import OutputError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ async def _token(
     document = granted.document()
     token = (document.get("token") or document.get("access_token")) if isinstance(document, dict) else None
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-        raise OutputError(f"{realm.host}: the token service answered with no token")
+        raise OutputError(f"{place(realm)}: the token service answered with no token")
     return token
 
 
@@ -102,12 +102,12 @@ def _check_realm(
     if realm.scheme not in {"http", "https"} or not realm.host or realm.userinfo:
         raise OutputError(f"{registry}: the registry names no token service")
     if realm.scheme == "http" and registry_url.scheme == "https":
-        raise OutputError(f"{registry}: the registry names a token service without TLS, {realm.host}")
+        raise OutputError(f"{registry}: the registry names a token service without TLS, {place(realm)}")
     if credentials is None or origin(realm) == origin(registry_url) or realm.host in trusted:
         return
     if not _related(registry_url.host, realm.host):
         raise OutputError(
-            f"{registry}: the registry wants its login sent to another host, {realm.host}",
+            f"{registry}: the registry wants its login sent to another host, {place(realm)}",
             remedy=f'if that is right, add token-hosts = ["{realm.host}"] to [publish] in agc.toml',
         )
 

@@ -102,7 +102,7 @@ class Call:
     @property
     def shown(self) -> str:
         """How messages name it."""
-        return f"{self.method} {self.url.netloc.decode()}{self.url.path}"
+        return f"{self.method} {place(self.url)}{self.url.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Answer:
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError) as error:
-            raise OutputError(f"{self.url.host}{self.url.path}: the registry did not answer with JSON") from error
+            raise OutputError(f"{place(self.url)}{self.url.path}: the registry did not answer with JSON") from error
 
 
 async def send(client: httpx.AsyncClient, call: Call, authorization: str) -> Answer:
@@ -179,12 +179,17 @@ def follow(answer: Answer, shown: str) -> httpx.URL:
         raise OutputError(f"{shown}: the registry names no address to go on with")
     if url.scheme == "http" and answer.url.scheme == "https":
         raise OutputError(
-            f"{shown}: the registry wants to go on without TLS, at {url.host}",
+            f"{shown}: the registry wants to go on without TLS, at {place(url)}",
             remedy="let it name itself by https: behind a proxy it needs X-Forwarded-Proto, or `http.host` set",
         )
     if url.userinfo:
         raise OutputError(f"{shown}: the registry names an address with a login in it")
     return url
+
+
+def place(url: httpx.URL) -> str:
+    """Return host and port as messages show them."""
+    return url.netloc.decode("ascii", "replace")
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -59,7 +59,7 @@ def publish(
 ) -> dict[str, Published]:
     """Publish images by name into `address` (`host/namespace`), side by side, as one run does."""
     registry, _, namespace = address.partition("/")
-    scheme = "http" if registry.startswith("localhost") else "https"
+    scheme = "http" if registry.startswith(("localhost", "127.0.0.1:")) else "https"
     done: dict[str, Published] = {}
 
     async def choose(_repository: Repository, _digest: Digest) -> Tags:
