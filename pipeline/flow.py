@@ -167,7 +167,9 @@ async def publish(project: Project, request: PublishRequest, reporter: Reporter)
     project's catalog. Raises ErrorGroup with every failure, RefusedError among them where a licence forbids it.
     """
     from pipeline.stages.publish import publish_images  # no build needs it
+    from pipeline.stages.publishing import commit_of
 
+    request = replace(request, commit=request.commit or await commit_of(project.folder))
     async with _bench(project, reporter) as bench:
         return await publish_images(project, request, bench)
 
@@ -175,8 +177,9 @@ async def publish(project: Project, request: PublishRequest, reporter: Reporter)
 async def plan_publish(project: Project, request: PublishRequest) -> tuple[PublishPlan, ...]:
     """Return what `publish` would do, as far as that can be known before building; needs no engine."""
     from pipeline.stages.publish import plan_publication  # no build needs it
+    from pipeline.stages.publishing import commit_of
 
-    return await plan_publication(project, request)
+    return await plan_publication(project, replace(request, commit=request.commit or await commit_of(project.folder)))
 
 
 async def smoke(

@@ -44,13 +44,14 @@ from pipeline.verify.smoke import SmokeReport
 class PublishRequest:
     """What to publish: images (all where none is named), platforms, and where to, as `REGISTRY/NAMESPACE`.
 
-    `day` is the one that dated tags tell.
+    `day` is the one that dated tags tell, `commit` that of definitions and locks, empty where it is not known.
     """
 
     names: tuple[str, ...]
     platforms: tuple[Platform, ...]
     to: tuple[str, ...]
     day: date
+    commit: str = ""
     locked: bool = False
     compression: Compression = Compression.ZSTD
     junit: Path | None = None
@@ -76,7 +77,7 @@ async def publish_images(project: Project, request: PublishRequest, bench: Workb
     started = time.monotonic()
     plans = project.plan(request.names, request.platforms)
     known = read_catalog(catalog_path(project.folder))  # one that could not be written to afterwards is told now
-    when = await occasion(project, request.day)
+    when = occasion(project, request.day, request.commit)
     tests: list[SmokeReport] = []
     allowed = {plan.name: _allowed(plan, request.to, project) for plan in plans}
     wanted = [plan for plan in plans if allowed[plan.name][0]]
@@ -106,7 +107,7 @@ async def publish_images(project: Project, request: PublishRequest, bench: Workb
 
 async def plan_publication(project: Project, request: PublishRequest) -> tuple[PublishPlan, ...]:
     """Return what publishing would do to each image in each place; see `flow.plan_publish`."""
-    when = await occasion(project, request.day)
+    when = occasion(project, request.day, request.commit)
     first = {plan.name: plan for plan in reversed(project.plan(request.names, request.platforms))}
     async with http_client(project.settings) as client:
         destinations = await open_ports(request.to, client, project.settings)

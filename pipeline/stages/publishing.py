@@ -99,14 +99,14 @@ class PublishReport:
         }
 
 
-async def occasion(project: Project, day: date) -> Occasion:
+def occasion(project: Project, day: date, commit: str) -> Occasion:
     """Return what a publication from a project is made on; raises UsageError where it has no tag policy."""
     policy = project.definitions.tag_policies.get(_POLICY)
     if policy is None:
         raise UsageError(
             f"the project has no tag policy named {_POLICY!r}", remedy=f"write definitions/tag-policies/{_POLICY}.yaml"
         )
-    return Occasion(day, policy.model.spec, await commit_of(project.folder))
+    return Occasion(day, policy.model.spec, commit)
 
 
 async def commit_of(folder: Path) -> str:

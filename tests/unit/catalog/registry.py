@@ -75,7 +75,7 @@ class MemoryRegistry:
             if self.has_mounts and digest in self.blobs[source]:
                 self.blobs[name][digest] = self.blobs[source][digest]
                 return httpx.Response(201, headers={"Location": f"/v2/{name}/blobs/{digest}"})
-            key = str(len(self.uploads))
+            key = str(len(self.asked))  # no two alike
             self.uploads[key] = b""
         elif key not in self.uploads:
             return httpx.Response(404)
