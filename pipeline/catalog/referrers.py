@@ -1,7 +1,7 @@
 """What refers to a manifest: pushed after it, and found by its digest (distribution-spec v1.1, "Referrers").
 
-A registry that knows the API says so with `OCI-Subject` when it takes a referrer. For the others an index under the tag
-`sha256-HEX` lists them, which clients write. That index has no lock: so there is one writer for a subject, which writes
+A registry that knows the API lists a referrer once it has taken it. For the others an index under the tag `sha256-HEX`
+lists them, which clients write. That index has no lock: so there is one writer for a subject, which writes
 the whole set once and reads it back.
 """
 
@@ -17,12 +17,14 @@ from pipeline.catalog.repository import Repository
 from pipeline.catalog.side_by_side import side_by_side
 from pipeline.catalog.stock import Stock, Traffic
 from pipeline.catalog.upload import sources
+from pipeline.catalog.wire import REDIRECTS
 from pipeline.digest import Digest, canonical_json, digest_bytes, hex_of
 from pipeline.engine.layout import INDEX_TYPE, Descriptor
 from pipeline.errors import OutputError
 from pipeline.supply.artifact import Artifact
 
-_OK, _NOT_FOUND = 200, 404
+_OK = 200
+_NO_API = frozenset({400, 404, 405, 406, 501}) | REDIRECTS
 _TRIES = 4
 
 
@@ -44,8 +46,9 @@ async def attach(
     await put_artifact_blobs(artifacts, repository, stock, counted)
 
     async def one(subject: Digest, own: Sequence[Artifact]) -> None:
-        indexed = [await _put(artifact, repository) for artifact in own]
-        listed = {entry["digest"] for entry in await _from_api(repository, subject) or ()} if all(indexed) else set()
+        for artifact in own:
+            await repository.put_missing(artifact.descriptor, artifact.manifest)
+        listed = {entry["digest"] for entry in await _from_api(repository, subject) or ()}
         if not {artifact.descriptor.digest for artifact in own} <= listed:
             await _list_under_tag(subject, own, repository)
 
@@ -62,25 +65,17 @@ async def put_artifact_blobs(
 
 
 async def find_referrers(repository: Repository, subject: Digest) -> tuple[Mapping[str, Any], ...]:
-    """Return the descriptors of what refers to a manifest, from the API or the tag; raises OutputError."""
-    found = await _from_api(repository, subject)
-    if found is None:
-        found = await _from_tag(repository, subject)
-    return tuple(found)
+    """Return the descriptors of what refers to a manifest, from the API and the tag; raises OutputError.
 
-
-async def _put(artifact: Artifact, repository: Repository) -> bool:
-    """Put an artifact's manifest, and tell whether the registry listed it as a referrer by itself."""
-    descriptor = artifact.descriptor
-    if await repository.digest_of(descriptor.digest) == descriptor.digest:
-        return True  # who asks the registry for the list will see
-    headers = await repository.put_manifest(artifact.manifest, descriptor.media_type)
-    return "OCI-Subject" in headers
+    Both, because some was perhaps listed under the tag before the registry had the API.
+    """
+    found = [*(await _from_api(repository, subject) or ()), *await _from_tag(repository, subject)]
+    return tuple({entry["digest"]: entry for entry in reversed(found)}.values())
 
 
 async def _from_api(repository: Repository, subject: Digest) -> list[dict[str, Any]] | None:
-    """Return what the API lists, None where there is none."""
-    answer = await repository.ask("GET", f"referrers/{subject}", {_OK, _NOT_FOUND, 400, 405, 501})
+    """Return what the API lists, None where there is none; some registries then lead to a page for people."""
+    answer = await repository.ask("GET", f"referrers/{subject}", {_OK, *_NO_API}, follows=False)
     if answer.status != _OK or "json" not in answer.headers.get("Content-Type", "").lower():
         return None
     return _entries(answer.document(), repository, subject)

@@ -6,7 +6,6 @@ Every document is checked against the digest it was asked by, and none may be la
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,8 +93,8 @@ class Repository:
         found = await self.manifest(reference)  # the header is no duty of registries
         return found.digest if found else None
 
-    async def put_manifest(self, content: bytes, media_type: str, reference: str = "") -> Mapping[str, str]:
-        """Put a manifest under a tag, or under its digest, and return the headers of the answer.
+    async def put_manifest(self, content: bytes, media_type: str, reference: str = "") -> None:
+        """Put a manifest under a tag, or under its digest.
 
         Raises OutputError where the registry refuses it, or keeps something else than what was sent.
         """
@@ -107,7 +106,6 @@ class Repository:
         if kept != digest:
             shown = kept if _DIGEST.fullmatch(kept) else "something else"
             raise OutputError(f"{self}: the registry kept {shown} of {digest}")
-        return answer.headers
 
     async def put_missing(self, descriptor: Descriptor, content: bytes) -> None:
         """Put a manifest under its digest where it is not there yet; raises OutputError."""

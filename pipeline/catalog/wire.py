@@ -151,10 +151,13 @@ async def send(client: httpx.AsyncClient, call: Call, authorization: str) -> Ans
 
 
 async def _exchange(client: httpx.AsyncClient, call: Call, url: httpx.URL, headers: Mapping[str, str]) -> Answer:
+    import httpx  # loaded by now
+
     body = call.body
     sized = {**headers, "Content-Length": str(call.size)} if call.method in {"PUT", "POST", "PATCH"} else headers
     content = body.read() if isinstance(body, FilePart) else body or None
-    stream = client.stream(call.method, url, headers=sized, content=content, follow_redirects=False)
+    patience = httpx.Timeout(30, read=call.seconds)
+    stream = client.stream(call.method, url, headers=sized, content=content, follow_redirects=False, timeout=patience)
     found = bytearray()
     async with stream as answer:
         if call.method != "HEAD":

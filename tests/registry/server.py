@@ -64,10 +64,10 @@ class Registry:
         answer.raise_for_status()
         return str(answer.headers["Docker-Content-Digest"])
 
-    def state(self) -> dict[str, Any]:
-        """Return what users see of it: every repository with its tags, manifests and blobs."""
+    def state(self, namespace: str = "") -> dict[str, Any]:
+        """Return what users see of it, or of a namespace: every repository with its tags, manifests and blobs."""
         root = self.data / "docker/registry/v2/repositories"
-        names = sorted(str(path.parent.relative_to(root)) for path in root.rglob("_manifests"))
+        names = sorted(str(path.parent.relative_to(root)) for path in (root / namespace).rglob("_manifests"))
         found = {}
         for name in names:
             links = sorted(path.parent.name for path in (root / name / "_layers").rglob("link"))

@@ -202,8 +202,7 @@ def timed(agc: Agc, arguments: tuple[str, ...], project: Path) -> float:
 
 def seen_of(registry: Registry, namespace: str) -> dict[str, Any]:
     """Return the state of the repositories of a namespace, by image."""
-    state = registry.state()
-    return {name.partition("/")[2]: found for name, found in state.items() if name.startswith(f"{namespace}/")}
+    return {name.partition("/")[2]: found for name, found in registry.state(namespace).items()}
 
 
 @contextmanager
