@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -84,9 +85,7 @@ async def publish_image(image: Consignment, repository: Repository, stock: Stock
     platforms = image.platforms
     top, content = image.top
     layers = {blob.digest: blob for digest in image.manifests.values() for blob in _blobs(image.layout, digest)}
-    await side_by_side(
-        [lambda blob=blob: stock.bring(blob, repository, traffic) for blob in layers.values()]  # type: ignore[misc]
-    )
+    await side_by_side([partial(stock.bring, blob, repository, traffic) for blob in layers.values()])
     await put_artifact_blobs(image.attestations, repository, stock, traffic)
     for descriptor in platforms.values():
         await repository.put_missing(descriptor, read_blob(image.layout, descriptor.digest))
@@ -131,7 +130,7 @@ async def _read_back(image: Consignment, top: Descriptor, repository: Repository
         if await repository.manifest(descriptor.digest) is None:
             raise OutputError(f"{repository}: the registry does not have {descriptor.digest}, which it took")
 
-    await side_by_side([lambda item=item: one(item) for item in manifests])  # type: ignore[misc]
+    await side_by_side([partial(one, descriptor) for descriptor in manifests])
     await _found(image.referrers, repository)
 
 

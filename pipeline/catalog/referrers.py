@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import anyio
@@ -52,7 +53,7 @@ async def attach(
         if not {artifact.descriptor.digest for artifact in own} <= listed:
             await _list_under_tag(subject, own, repository)
 
-    await side_by_side([lambda pair=pair: one(*pair) for pair in by_subject.items()])  # type: ignore[misc]
+    await side_by_side([partial(one, subject, own) for subject, own in by_subject.items()])
 
 
 async def put_artifact_blobs(
@@ -60,8 +61,7 @@ async def put_artifact_blobs(
 ) -> None:
     """Bring everything that artifacts name into a repository; raises OutputError."""
     blobs = {digest: data for artifact in artifacts for digest, data in artifact.blobs.items()}
-    works = [lambda blob=blob: stock.bring(blob, repository, traffic) for blob in sources(blobs.items())]  # type: ignore[misc]
-    await side_by_side(works)
+    await side_by_side([partial(stock.bring, blob, repository, traffic) for blob in sources(blobs.items())])
 
 
 async def find_referrers(repository: Repository, subject: Digest) -> tuple[Mapping[str, Any], ...]:

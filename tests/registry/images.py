@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import ssl
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -75,7 +76,7 @@ def publish(
             async def one(name: str, item: Consignment) -> None:
                 done[name] = await publish_image(item, Repository(session, f"{namespace}/{name}"), stock, choose)
 
-            await side_by_side([lambda pair=pair: one(*pair) for pair in images.items()])  # type: ignore[misc]
+            await side_by_side([partial(one, name, item) for name, item in images.items()])
 
     anyio.run(work)
     return done
