@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,6 +222,8 @@ def _error_code(answer: Answer) -> str:
 
 def _wait(text: str) -> float | None:
     """Return the seconds that a `Retry-After` asks for (RFC 9110 section 10.2.3: seconds, or a date)."""
+    from email.utils import parsedate_to_datetime  # a busy registry has time for it
+
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
@@ -234,6 +234,8 @@ def _wait(text: str) -> float | None:
 
 def _is_lasting(error: BaseException) -> bool:
     """Tell whether a fault of the connection is there the next time too."""
+    import ssl
+
     import httpx  # loaded by now
 
     if isinstance(error, (httpx.UnsupportedProtocol, httpx.LocalProtocolError)):
