@@ -27,7 +27,7 @@ from pipeline.stages.building import build_image, try_image
 from pipeline.stages.changes import Comparison, compare
 from pipeline.stages.crowd import for_each
 from pipeline.stages.destinations import open_destinations
-from pipeline.stages.licences import check_licences
+from pipeline.stages.licences import as_published, check_licences
 from pipeline.stages.outputs import Output, OutputKind, check_output
 from pipeline.stages.project import Project, load_project, shipped_folder
 from pipeline.stages.recording import Publication, remember
@@ -37,6 +37,7 @@ from pipeline.stages.workbench import Reporter, Workbench
 from pipeline.verify.smoke import SmokeReport
 
 if TYPE_CHECKING:
+    from pipeline.catalog.record import Catalog
     from pipeline.outputs.generated import Drift, Generated
     from pipeline.stages.explain import Explanation
     from pipeline.stages.publish import PublishPlan, PublishReport, PublishRequest
@@ -75,11 +76,21 @@ def plan(
     With an `output` that is a registry, an image that was published elsewhere alone counts as changed.
     """
     wanted = tuple(names)
-    planned = planned_images(compose_all(project.plan(wanted, tuple(platforms))))
     path = catalog_path(project.folder)
+    known = read_catalog(path)
     to = output.target if output and output.kind is OutputKind.PUSH else ""
+    plans = [
+        as_published(plan, to or _place(known, plan.name), project.settings.publish.private)
+        for plan in project.plan(wanted, tuple(platforms))
+    ]
     against = str(path.relative_to(project.folder))
-    return compare(planned, read_catalog(path), against, whole=not wanted, to=to)
+    return compare(planned_images(compose_all(plans)), known, against, whole=not wanted, to=to)
+
+
+def _place(catalog: Catalog | None, name: str) -> str:
+    """Return the first place where an image was published, empty where it was not."""
+    record = catalog.images.get(name) if catalog else None
+    return record.repositories[0].removesuffix(f"/{name}") if record and record.repositories else ""
 
 
 async def plan_against(
@@ -90,7 +101,9 @@ async def plan_against(
 
     where = parse_namespace(namespace)
     wanted = tuple(platforms)
-    planned = planned_images(compose_all(project.plan(tuple(names), wanted)))
+    private = project.settings.publish.private
+    plans = [as_published(plan, where, private) for plan in project.plan(tuple(names), wanted)]
+    planned = planned_images(compose_all(plans))
     asked = [image.name for image in planned]
     published = await published_images(asked, {str(platform) for platform in wanted}, where, project.settings)
     return compare(planned, published, where, whole=False)

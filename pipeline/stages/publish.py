@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from pipeline.resolve.plan import ImagePlan
 from pipeline.stages.building import build_image
 from pipeline.stages.crowd import for_each
 from pipeline.stages.destinations import Destinations, open_destinations, open_ports
-from pipeline.stages.licences import check_licences
+from pipeline.stages.licences import bound_for, check_licences
 from pipeline.stages.outputs import Output, OutputKind
 from pipeline.stages.project import Project
 from pipeline.stages.publishing import (
@@ -79,25 +79,28 @@ async def publish_images(project: Project, request: PublishRequest, bench: Workb
     known = read_catalog(catalog_path(project.folder))  # one that could not be written to afterwards is told now
     when = occasion(project, request.day, request.commit)
     tests: list[SmokeReport] = []
-    allowed = {plan.name: _allowed(plan, request.to, project) for plan in plans}
-    wanted = [plan for plan in plans if allowed[plan.name][0]]
+    wanted, refusals = _bound(plans, request.to, project)
     try:
         async with open_destinations(request.to, bench, known) as destinations:
-            laid = await lay_roots(wanted, project.locks.roots, bench, locked=request.locked) if wanted else ()
+            first = [plan for group in wanted.values() for plan in group.plans]
+            laid = await lay_roots(first, project.locks.roots, bench, locked=request.locked) if first else ()
 
-            async def one(name: str) -> PublishReport:
-                places, refusals = allowed[name]
-                own = [plan for plan in laid if plan.name == name]
-                if not own:
-                    raise _together(refusals)
-                report, made = await _build(own, request, bench, tests)
-                done, failures = await _everywhere(made, places, destinations, when, project, bench)
-                if refusals or failures:
-                    raise _together([*refusals, *failures])
+            async def one(form: tuple[str, bool]) -> PublishReport | None:
+                own = [plan for plan in laid if (plan.name, plan.late) == form]
+                failures: Sequence[AgcError] = refusals.pop(form[0], ())
+                done: tuple[Published, ...] = ()
+                if own:
+                    report, made = await _build(own, request, bench, tests)
+                    done, more = await _everywhere(made, wanted[form].places, destinations, when, project, bench)
+                    failures = (*failures, *more)
+                if failures:
+                    raise _together(failures)
                 seconds = {**report.seconds, "total": time.monotonic() - started}
                 return PublishReport(replace(report, seconds=seconds), done)
 
-            return await for_each(tuple(dict.fromkeys(plan.name for plan in plans)), one, str)
+            forms = {**wanted, **{(name, False): None for name in refusals if (name, True) not in wanted}}
+            reports = await for_each(tuple(forms), one, lambda form: form[0])
+            return tuple(report for report in reports if report)
     finally:
         if request.junit is not None:
             from pipeline.verify.junit import write_junit  # only who asks for it pays for its library
@@ -116,6 +119,7 @@ async def plan_publication(project: Project, request: PublishRequest) -> tuple[P
             plan, namespace = place
             repository, _ = destinations.repository(namespace, plan.name)
             try:
+                plan = bound_for(plan, namespace, project.settings.publish.private)
                 check_licences(plan, namespace, project.settings.publish.private)
             except AgcError as error:
                 return PublishPlan(plan.name, str(repository), refused=error.message)
@@ -132,9 +136,11 @@ async def _build(
     """Build and test an image into the cache's own layout, whichever engine does it."""
     heard: list[Made] = []
     shared = bench.shared_as(plans[0].name, plans[0].base.name)
-    nowhere = Output(OutputKind.NONE)
+    # Two forms of one image have one name, so each has a layout of its own.
+    late = Output(OutputKind.OCI, str(bench.settings.cache / "late-images"))
+    kept = late if plans[0].late else Output(OutputKind.NONE)
     report = await build_image(
-        *(plans, nowhere, request.compression, shared, tests), locked=request.locked, on_made=heard.append
+        *(plans, kept, request.compression, shared, tests), locked=request.locked, on_made=heard.append
     )
     return report, heard[0]
 
@@ -168,18 +174,35 @@ async def _everywhere(
     return tuple(done), tuple(failed)
 
 
-def _allowed(plan: ImagePlan, namespaces: Sequence[str], project: Project) -> tuple[list[str], list[AgcError]]:
-    """Return where an image may go, and why it may not go elsewhere."""
-    places: list[str] = []
-    refusals: list[AgcError] = []
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """An image in the form in which it goes to some places."""
+
+    plans: list[ImagePlan] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+
+
+def _bound(
+    plans: Sequence[ImagePlan], namespaces: Sequence[str], project: Project
+) -> tuple[dict[tuple[str, bool], _Form], dict[str, tuple[AgcError, ...]]]:
+    """Return each form of each image with where it goes, and by image why it may not go elsewhere."""
+    forms: dict[tuple[str, bool], _Form] = {}
+    refusals: dict[str, tuple[AgcError, ...]] = {}
+    private = project.settings.publish.private
     for namespace in namespaces:
-        try:
-            check_licences(plan, namespace, project.settings.publish.private)
-        except AgcError as error:
-            refusals.append(error)
-        else:
-            places.append(namespace)
-    return places, refusals
+        for plan in plans:
+            try:
+                bound = bound_for(plan, namespace, private)
+                check_licences(bound, namespace, private)
+            except AgcError as error:
+                refusals[plan.name] = tuple({str(one): one for one in (*refusals.get(plan.name, ()), error)}.values())
+                continue
+            form = forms.setdefault((plan.name, bound.late), _Form())
+            if bound not in form.plans:
+                form.plans.append(bound)
+            if namespace not in form.places:
+                form.places.append(namespace)
+    return forms, refusals
 
 
 def _together(errors: Sequence[AgcError]) -> AgcError:
