@@ -107,9 +107,14 @@ def test_a_dry_run_asks_and_changes_nothing(agc: Agc, project: Path, registry: R
     assert registry.uploads() == []
 
 
-def test_what_may_not_be_passed_on_is_refused(agc: Agc, project: Path) -> None:
-    """With the reason and the way round; nothing is built."""
-    run = agc("publish", "node-bun-claude", "--to", "ghcr.io/nobody", "--json", project=project)
+def test_what_may_not_be_passed_on_is_refused(agc: Agc, tmp_path: Path) -> None:
+    """With the reason and the way round; nothing is built, and no registry is asked."""
+    shipped = (CHECKOUT / "definitions/agents/claude.yaml").read_text()
+    private = shipped.replace("publish: late-bound", "publish: private")
+    assert private != shipped
+    write_files(tmp_path, {"definitions/agents/claude.yaml": private})
+
+    run = agc("publish", "node-bun-claude", "--to", "registry.invalid/nobody", "--json", project=tmp_path)
 
     assert (run.code, run.error["code"]) == (12, "refused"), run.stderr
     assert "claude" in run.error["message"]
