@@ -98,8 +98,8 @@ async def publish_images(project: Project, request: PublishRequest, bench: Workb
                 seconds = {**report.seconds, "total": time.monotonic() - started}
                 return PublishReport(replace(report, seconds=seconds), done)
 
-            forms = {**wanted, **{(name, False): None for name in refusals if (name, True) not in wanted}}
-            reports = await for_each(tuple(forms), one, lambda form: form[0])
+            refused = ((name, False) for name in refusals if (name, True) not in wanted)
+            reports = await for_each(tuple(dict.fromkeys([*wanted, *refused])), one, lambda form: form[0])
             return tuple(report for report in reports if report)
     finally:
         if request.junit is not None:

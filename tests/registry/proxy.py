@@ -57,6 +57,7 @@ class Proxy:
     heard: list[Heard] = field(default_factory=list)
     tokens: dict[str, int] = field(default_factory=dict)
     address: str = ""
+    _count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -67,7 +68,7 @@ class Proxy:
     def number(self) -> int:
         """Count a call."""
         with self._lock:
-            self._count = getattr(self, "_count", 0) + 1
+            self._count += 1
             return self._count
 
     @contextmanager
