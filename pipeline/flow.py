@@ -37,7 +37,6 @@ from pipeline.stages.workbench import Reporter, Workbench
 from pipeline.verify.smoke import SmokeReport
 
 if TYPE_CHECKING:
-    from pipeline.catalog.record import Catalog
     from pipeline.outputs.generated import Drift, Generated
     from pipeline.stages.explain import Explanation
     from pipeline.stages.publish import PublishPlan, PublishReport, PublishRequest
