@@ -33,6 +33,13 @@ metadata: {name: default}
 spec:
   tags: [latest, "{date}", "{version}"]
 """
+TOOLS = """\
+apiVersion: agentcontainers/v1
+kind: CommonTools
+metadata: {name: default}
+spec:
+  debian: [git, tini, curl, ca-certificates]
+"""
 HOME = "registry.corp.example/team"
 
 
@@ -160,6 +167,26 @@ def test_a_project_without_a_tag_policy_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no tag policy"):
         anyio.run(publish_images, project(tmp_path), PublishRequest(("plain",), (AMD64,), (HOME,), DAY), desk)
     assert desk.requests == []
+
+
+def test_an_agent_that_may_not_be_passed_on_goes_as_what_fetches_it(tmp_path: Path) -> None:
+    """Where others read it; where nobody does it goes as it is, from the same run."""
+    world = World()
+    tools = tmp_path / "definitions/common-tools/default.yaml"
+    tools.parent.mkdir(parents=True)
+    tools.write_text(TOOLS)
+    reports = published(tmp_path, world, "node-bun-claude", to=(HOME, "ghcr.io/me"))
+
+    labels = {}
+    for report in reports:
+        (place,) = report.places
+        host, _, name = place.repository.partition("/")
+        held = world.registries[host]
+        index = json.loads(held.manifests[name]["latest"][1])
+        manifest = json.loads(held.manifests[name][index["manifests"][0]["digest"]][1])
+        config = json.loads(held.blobs[name][manifest["config"]["digest"]])
+        labels[host] = config["config"]["Labels"].get("dev.agentcontainers.late-bound")
+    assert labels == {"registry.corp.example": None, "ghcr.io": "claude"}
 
 
 PRIVATE = {
