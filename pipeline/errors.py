@@ -149,7 +149,7 @@ class IntegrityError(BuildError):
 
 
 class RefusedError(AgcError):
-    """A release is there, but something about it should be looked at by a person before it is locked."""
+    """Something that could be done and may not: lock a release nobody looked at, or publish against a licence."""
 
     exit_code = ExitCode.REFUSED
 

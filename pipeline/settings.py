@@ -24,6 +24,9 @@ on many machines without a thought of this program, yields to the file. The file
 
     [gate]
     osv = "osv"
+
+    [publish]
+    private = ["registry.example/team"]   # read by nobody outside: images that may not be passed on may go there
 """
 
 from __future__ import annotations
@@ -74,6 +77,8 @@ _VARIABLES = (
     ("sign", "public-key", ("AGC_SIGN_PUBLIC_KEY",)),
     ("sign", "password-file", ("AGC_SIGN_PASSWORD_FILE",)),
     ("sign", "trust-config", ("AGC_TRUST_CONFIG",)),
+    ("publish", "private", ("AGC_PRIVATE_REGISTRIES",)),
+    ("publish", "token-hosts", ("AGC_TOKEN_HOSTS",)),
 )
 
 _PATHS = {
@@ -185,6 +190,16 @@ class GateSettings(_Part):
         return self.osv if self.osv.startswith(("http://", "https://")) else ""
 
 
+class PublishSettings(_Part):
+    """Where images may go: `private` are registries, or namespaces of them, that nobody outside reads.
+
+    `token_hosts` are hosts that may be sent a registry's login, beside those of the registry's own domain.
+    """
+
+    private: Words = ()
+    token_hosts: Words = ()
+
+
 class Settings(_Part):
     """All of it, as values: paths are absolute, nothing is looked up later."""
 
@@ -196,6 +211,7 @@ class Settings(_Part):
     engine: EngineSettings = EngineSettings()
     sign: SignSettings = SignSettings()
     gate: GateSettings = GateSettings()
+    publish: PublishSettings = PublishSettings()
 
     def on_engine(self, name: EngineName | None) -> Self:
         """Return the settings with another engine, where one is named."""

@@ -171,6 +171,7 @@ COMMANDS: Mapping[str, Entry] = {
     "explain": Entry("pipeline.cli.explain:command", "Show everything an image is made of, and who asked for it."),
     "plan": Entry("pipeline.cli.plan:command", "Show which images differ from what was published, and why."),
     "build": Entry("pipeline.cli.build:command", "Build images, test them and write them out."),
+    "publish": Entry("pipeline.cli.publish:command", "Build images, test them and publish them to registries."),
     "smoke": Entry("pipeline.cli.smoke:command", "Run the smoke tests of images."),
     "verify": Entry("pipeline.cli.verify:command", "Check who vouches for an image of a registry, and for what."),
     "scan": Entry("pipeline.cli.scan:command", "Look for known vulnerabilities in an image by its SBOM."),

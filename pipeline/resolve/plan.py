@@ -47,7 +47,8 @@ class ImagePlan:
     """All an image is made of, lowest layer first.
 
     `brought` are toolchains that are there for a program and off PATH. `mock` and `builder` are no part of the image:
-    what the mock of model APIs runs in beside a work test, and what wheels are installed by.
+    what the mock of model APIs runs in beside a work test, and what wheels are installed by. A `late` image holds, in
+    place of programs whose licence wants that, what fetches them at first run.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ImagePlan:
     toolpack: tuple[Defined[Toolpack], PackagesLock] | None = None
     mock: ImagePlan | None = None
     builder: ImagePlan | None = None
+    late: bool = False
 
     @property
     def programs(self) -> tuple[LockedProgram, ...]:

@@ -26,11 +26,16 @@ class Publication:
 
 
 def publication(
-    repository: str, digest: Digest, compositions: Sequence[Composition], manifests: Mapping[str, Digest], layout: Path
+    repository: str,
+    digest: Digest,
+    compositions: Sequence[Composition],
+    manifests: Mapping[str, Digest],
+    layout: Path,
+    tags: Sequence[str] = ("latest",),
 ) -> Publication:
     """Return what was pushed to `repository`, as the same manifests in `layout` tell it.
 
-    `manifests` are the digests by platform, `digest` is what the tag names.
+    `manifests` are the digests by platform, `digest` is what the tags name.
     """
     (planned,) = planned_images(compositions)
     platforms = {
@@ -42,7 +47,7 @@ def publication(
         for layer in platform.layers
         if layer.contents or layer.below
     }
-    record = ImageRecord(digest=digest, repositories=(repository,), tags=("latest",), platforms=platforms)
+    record = ImageRecord(digest=digest, repositories=(repository,), tags=tuple(sorted(tags)), platforms=platforms)
     return Publication(planned, record, contents)
 
 
@@ -54,7 +59,7 @@ def remember(project: Path, published: Publication) -> None:
 def with_publication(catalog: Catalog, published: Publication) -> Catalog:
     """Return the catalog with a pushed image in it.
 
-    Pushed again, the same digest keeps its other repositories, and the reason for which it was once made.
+    Pushed again, the same digest keeps its other repositories and tags, and the reason for which it was once made.
     """
     name, image = published.planned.name, published.image
     before = catalog.images.get(name)
@@ -62,7 +67,12 @@ def with_publication(catalog: Catalog, published: Publication) -> Catalog:
     if before:
         same = before.digest == image.digest
         places = {*image.repositories, *(before.repositories if same else ())}
-        told = {"repositories": tuple(sorted(places)), "reasons": reasons or before.reasons}
+        tags = {*image.tags, *(before.tags if same else ())}
+        told = {
+            "repositories": tuple(sorted(places)),
+            "tags": tuple(sorted(tags)),
+            "reasons": reasons or before.reasons,
+        }
         image = before.model_copy(update=told) if same else image.model_copy(update=told)
     else:
         image = image.model_copy(update={"reasons": reasons})

@@ -1,0 +1,165 @@
+"""Publish built images: licence, evidence, registries, tags, and what is told of it afterwards.
+
+`evidence_for` is the one place where what proves an image is added to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from pipeline.catalog.publish import Attach, Consignment, Published, publish_image
+from pipeline.catalog.repository import Repository
+from pipeline.compose.image import Composition
+from pipeline.digest import Digest
+from pipeline.errors import UsageError
+from pipeline.models.kinds import TagPolicySpec
+from pipeline.resolve.tags import Tags, day_of, publish_tags
+from pipeline.stages.destinations import Destinations
+from pipeline.stages.project import Project
+from pipeline.stages.report import ImageReport
+from pipeline.stages.results import Result
+from pipeline.stages.workbench import Workbench
+from pipeline.supply.artifact import Artifact
+from pipeline.verify.smoke import SmokeReport
+
+_POLICY = "default"
+_INPUTS = ("definitions", "registry/lock")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An image that was built and tested: its compositions, what they came to, where that lies, and its tests."""
+
+    name: str
+    compositions: tuple[Composition, ...]
+    result: Result
+    layout: Path
+    smoke: tuple[SmokeReport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What a publication is made on: the day, the commit of what is published where that is known, and the policy."""
+
+    day: date
+    policy: TagPolicySpec
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What proves an image. `attestations` stand in its index, what `refer` makes refers to it, `sign` comes last."""
+
+    attestations: Sequence[Artifact] = ()
+    refer: Attach | None = None
+    sign: Attach | None = None
+
+
+async def evidence_for(_made: Made, _bench: Workbench) -> Evidence:
+    """Return the evidence of an image, which is the same for every registry it goes to."""
+    return Evidence()
+
+
+@dataclass(frozen=True, slots=True)
+class PublishReport:
+    """An image that was published: how it was built, and where it went."""
+
+    image: ImageReport
+    places: tuple[Published, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object of `agc publish --json`."""
+        document = self.image.as_json()
+        return {**{key: document[key] for key in ("name", "graphDigest", "smoke", "seconds")}, **self._places()}
+
+    def _places(self) -> dict[str, Any]:
+        digest = self.places[0].digest if self.places else self.image.digest
+        return {
+            "digest": digest,
+            "published": [
+                {
+                    "repository": place.repository,
+                    "digest": place.digest,
+                    "tags": list(place.tags),
+                    "moved": list(place.moved),
+                    "blobs": {
+                        "sent": place.traffic.sent,
+                        "bytes": place.traffic.sent_bytes,
+                        "mounted": place.traffic.mounted,
+                    },
+                }
+                for place in self.places
+            ],
+        }
+
+
+def occasion(project: Project, day: date, commit: str) -> Occasion:
+    """Return what a publication from a project is made on; raises UsageError where it has no tag policy."""
+    policy = project.definitions.tag_policies.get(_POLICY)
+    if policy is None:
+        raise UsageError(
+            f"the project has no tag policy named {_POLICY!r}", remedy=f"write definitions/tag-policies/{_POLICY}.yaml"
+        )
+    return Occasion(day, policy.model.spec, commit)
+
+
+async def commit_of(folder: Path) -> str:
+    """Return the commit that definitions and locks in `folder` are of; empty where there is none, or they differ."""
+    git = ["git", "-C", str(folder)]
+    try:
+        head = await anyio.run_process([*git, "rev-parse", "HEAD"], check=False)
+        status = await anyio.run_process([*git, "status", "--porcelain", "--", *_INPUTS], check=False)
+    except OSError:
+        return ""
+    return "" if head.returncode or status.returncode or status.stdout else head.stdout.decode().strip()
+
+
+async def publish_made(
+    made: Made, evidence: Evidence, namespace: str, destinations: Destinations, when: Occasion
+) -> Published:
+    """Publish an image into a namespace; raises OutputError, and UsageError for tags that cannot be."""
+    repository, stock = destinations.repository(namespace, made.name)
+    consignment = Consignment(
+        made.layout, made.result.manifests, attestations=evidence.attestations, sign=evidence.sign
+    )
+    if evidence.refer:
+        top, _ = consignment.top
+        consignment = replace(consignment, referrers=await evidence.refer(top, consignment.platforms))
+
+    async def choose(where: Repository, digest: Digest) -> Tags:
+        return tags_of(made.compositions[0], digest, await present_tags(where, when), when)
+
+    return await publish_image(consignment, repository, stock, choose)
+
+
+async def present_tags(repository: Repository, when: Occasion) -> dict[str, Digest]:
+    """Return the tags of the day that a repository has, with what they name; raises OutputError."""
+    present = {}
+    for tag in day_of(await repository.tags(), when.day):
+        if named := await repository.digest_of(tag):
+            present[tag] = named
+    return present
+
+
+def tags_of(composition: Composition, digest: Digest, present: dict[str, Digest], when: Occasion) -> Tags:
+    """Return the tags of an image where `present` are those of the day."""
+    program = composition.plan.program
+    version = program[1].version if program else ""
+    return publish_tags(when.policy, when.day, present, digest, version=version, commit=when.commit)
+
+
+async def push_latest(made: Made, namespace: str, destinations: Destinations) -> Published:
+    """Push an image as it lies in its layout, under the tag `latest` alone; raises OutputError."""
+    repository, stock = destinations.repository(namespace, made.name)
+    consignment = Consignment(made.layout, made.result.manifests, single=True)
+
+    async def latest(_repository: Repository, _digest: Digest) -> Tags:
+        return Tags(moving=("latest",))
+
+    return await publish_image(consignment, repository, stock, latest)
