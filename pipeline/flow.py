@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from pipeline.outputs.generated import Drift, Generated
     from pipeline.stages.bills import Bill, BillFormat
     from pipeline.stages.explain import Explanation
-    from pipeline.stages.publish import PublishPlan, PublishReport, PublishRequest
+    from pipeline.stages.publish import PublishPlan, PublishRequest
+    from pipeline.stages.publishing import PublishReport
     from pipeline.stages.upgrade import LockRequest, LockResult
     from pipeline.stages.verifying import Verified, VerifyRequest
     from pipeline.supply.check.result import Verification

@@ -57,7 +57,7 @@ async def find_credentials(registry: str, environment: Mapping[str, str]) -> Cre
     if helper:
         return await _ask(str(helper), keys[0])
     auths = _table(document, "auths")
-    entry = next((auths[key] for key in keys if isinstance(auths.get(key), dict)), {})
+    entry: Mapping[str, Any] = next((auths[key] for key in keys if isinstance(auths.get(key), dict)), {})
     if token := entry.get("identitytoken"):
         return Credentials(IDENTITY, str(token))
     return _decode(str(entry["auth"]), path) if entry.get("auth") else None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.catalog.credentials import Credentials
 from pipeline.catalog.evidence import DOCUMENT_LIMIT
-from pipeline.catalog.login import authorize
+from pipeline.catalog.tokens import authorize
+from pipeline.catalog.wire import Answer
 from pipeline.digest import Digest
 from pipeline.errors import OutputError, ResolveError
 from pipeline.resolve.oci import MANIFEST_TYPES, Reference
@@ -35,6 +36,7 @@ class RegistryReader:
     client: httpx.AsyncClient
     credentials: Credentials | None
     authorization: str = ""
+    token_hosts: Collection[str] = ()
 
     async def manifest(self, name: str) -> bytes | None:
         """Return a manifest as it comes; see `Source`."""
@@ -95,7 +97,11 @@ class RegistryReader:
                 if answer.status_code != _UNAUTHORIZED:
                     yield answer
                     return
-                self.authorization = await authorize(answer, self.reference, self.client, self.credentials, to="pull")
+                wanted = Answer(answer.status_code, answer.headers, b"", answer.url)
+                scopes = (f"repository:{self.reference.repository}:pull",)
+                self.authorization = await authorize(
+                    wanted, scopes, self.client, registry, self.credentials, self.token_hosts
+                )
             async with self.client.stream("GET", url, headers=self._headers()) as answer:
                 yield answer
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +20,9 @@ from pipeline.platform import Platform
 from pipeline.stages.destinations import parse_destination
 from pipeline.stages.outputs import Output, OutputKind
 from pipeline.stages.project import Project
-from pipeline.stages.publish import PublishPlan, PublishReport, PublishRequest
+from pipeline.stages.publish import PublishPlan, PublishRequest
+from pipeline.stages.publishing import PublishReport
+from pipeline.supply.sign.choose import chosen
 
 
 def command(
@@ -41,6 +44,17 @@ def command(
         Compression, typer.Option("--compression", help="How layers are compressed.")
     ] = Compression.ZSTD,
     junit: JunitFile = None,
+    sign: Annotated[
+        str | None,
+        typer.Option("--sign", metavar="HOW", help="keyless, key:ADDRESS or none, not as agc.toml says."),
+    ] = None,
+    trust_config: Annotated[
+        Path | None, typer.Option("--trust-config", metavar="FILE", help="Services and keys of a private Sigstore.")
+    ] = None,
+    no_gate: Annotated[
+        str,
+        typer.Option("--no-gate", metavar="REASON", help="Publish without a scan, and record why.", show_default=False),
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show where images would go, under which tags; build and send nothing.")
     ] = False,
@@ -65,7 +79,12 @@ def command(
 
     today = datetime.now(UTC).date()
     request = PublishRequest(
-        *(tuple(names), wanted, places, today), locked=locked, compression=compression, junit=junit
+        *(tuple(names), wanted, places, today),
+        locked=locked,
+        compression=compression,
+        junit=junit,
+        sign=chosen(project.settings.sign, sign, trust_config),
+        waiver=no_gate,
     )
     if dry_run:
         _show_plan(context, project, request)

@@ -19,8 +19,9 @@ from pipeline.errors import BuildError, SourceGoneError
 from pipeline.resolve.plan import ImagePlan
 from pipeline.settings import NPM_REGISTRY
 from pipeline.stages.destinations import Destinations, open_destinations
+from pipeline.stages.made import Made
 from pipeline.stages.outputs import Output, OutputKind, Parcel, deliver, destination, run_command
-from pipeline.stages.publishing import Made, push_latest
+from pipeline.stages.publishing import push_latest
 from pipeline.stages.recording import Publication, publication
 from pipeline.stages.report import ImageReport, LayerReport, PlatformReport
 from pipeline.stages.results import Result, recall, recipe, remember

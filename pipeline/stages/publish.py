@@ -17,17 +17,18 @@ from pipeline.engine.api import Compression
 from pipeline.errors import AgcError, ErrorGroup
 from pipeline.platform import Platform
 from pipeline.resolve.plan import ImagePlan
+from pipeline.settings import SignSettings
 from pipeline.stages.building import build_image
 from pipeline.stages.crowd import for_each
 from pipeline.stages.destinations import Destinations, open_destinations, open_ports
 from pipeline.stages.licences import bound_for, check_licences
+from pipeline.stages.made import Made
 from pipeline.stages.outputs import Output, OutputKind
 from pipeline.stages.project import Project
+from pipeline.stages.proving import Prover, open_prover, prove
 from pipeline.stages.publishing import (
-    Made,
     Occasion,
     PublishReport,
-    evidence_for,
     occasion,
     present_tags,
     publish_made,
@@ -36,6 +37,7 @@ from pipeline.stages.publishing import (
 from pipeline.stages.recording import publication, remember
 from pipeline.stages.report import ImageReport
 from pipeline.stages.roots import lay_roots
+from pipeline.stages.signing import verify_commands
 from pipeline.stages.workbench import Workbench, http_client
 from pipeline.verify.smoke import SmokeReport
 
@@ -44,7 +46,8 @@ from pipeline.verify.smoke import SmokeReport
 class PublishRequest:
     """What to publish: images (all where none is named), platforms, and where to, as `REGISTRY/NAMESPACE`.
 
-    `day` is the one that dated tags tell, `commit` that of definitions and locks, empty where it is not known.
+    `day` is the one that dated tags tell, `commit` that of definitions and locks, empty where it is not known. `sign`
+    stands in place of the project's settings, `waiver` is the written reason for which the gate looks at nothing.
     """
 
     names: tuple[str, ...]
@@ -55,6 +58,8 @@ class PublishRequest:
     locked: bool = False
     compression: Compression = Compression.ZSTD
     junit: Path | None = None
+    sign: SignSettings | None = None
+    waiver: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,9 @@ async def publish_images(project: Project, request: PublishRequest, bench: Workb
     plans = project.plan(request.names, request.platforms)
     known = read_catalog(catalog_path(project.folder))  # one that could not be written to afterwards is told now
     when = occasion(project, request.day, request.commit)
+    prover = open_prover(project, request.sign or project.settings.sign, request.waiver)
+    if prover.signer is None:
+        bench.reporter.notify("note: nothing is signed; see docs/how-to/sign.md")
     tests: list[SmokeReport] = []
     wanted, refusals = _bound(plans, request.to, project)
     try:
@@ -91,7 +99,7 @@ async def publish_images(project: Project, request: PublishRequest, bench: Workb
                 done: tuple[Published, ...] = ()
                 if own:
                     report, made = await _build(own, request, bench, tests)
-                    done, more = await _everywhere(made, wanted[form].places, destinations, when, project, bench)
+                    done, more = await _everywhere(made, wanted[form].places, destinations, when, prover, bench)
                     failures = (*failures, *more)
                 if failures:
                     raise _together(failures)
@@ -150,22 +158,26 @@ async def _everywhere(
     namespaces: Sequence[str],
     destinations: Destinations,
     when: Occasion,
-    project: Project,
+    prover: Prover,
     bench: Workbench,
 ) -> tuple[tuple[Published, ...], tuple[AgcError, ...]]:
     """Publish an image to several places one after the other; returns what was done and what failed."""
-    evidence = await evidence_for(made, bench)
+    proof = await prove(made, prover, bench)
     done: list[Published] = []
     failed: list[AgcError] = []
     for namespace in namespaces:
         try:
             with bench.reporter.stage(f"publish {namespace}/{made.name}"):
-                published = await publish_made(made, evidence, namespace, destinations, when)
+                published, evidence = await publish_made(proof, prover, namespace, destinations, when)
             told = publication(
                 *(published.repository, published.digest, made.compositions, made.result.manifests, made.layout),
                 tags=published.tags,
+                smoke=made.smoke,
+                evidence=evidence,
+                waiver=prover.waiver,
+                verify=verify_commands(f"{published.repository}@{published.digest}", prover.sign),
             )
-            remember(project.folder, told)
+            remember(prover.project.folder, told)
         except AgcError as error:
             failed.append(error)
         else:

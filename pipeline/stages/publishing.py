@@ -1,19 +1,16 @@
-"""Publish built images: licence, evidence, registries, tags, and what is told of it afterwards.
-
-`evidence_for` is the one place where what proves an image is added to it.
-"""
+"""Publish built images: registries, signatures, tags, and what is told of it afterwards."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import anyio
 
-from pipeline.catalog.publish import Attach, Consignment, Published, publish_image
+from pipeline.catalog.publish import Consignment, Published, publish_image
+from pipeline.catalog.record import EvidenceRecord
 from pipeline.catalog.repository import Repository
 from pipeline.compose.image import Composition
 from pipeline.digest import Digest
@@ -21,26 +18,14 @@ from pipeline.errors import UsageError
 from pipeline.models.kinds import TagPolicySpec
 from pipeline.resolve.tags import Tags, day_of, publish_tags
 from pipeline.stages.destinations import Destinations
+from pipeline.stages.made import Made
 from pipeline.stages.project import Project
+from pipeline.stages.proving import Proof, Prover
 from pipeline.stages.report import ImageReport
-from pipeline.stages.results import Result
-from pipeline.stages.workbench import Workbench
-from pipeline.supply.artifact import Artifact
-from pipeline.verify.smoke import SmokeReport
+from pipeline.stages.signing import Signing
 
 _POLICY = "default"
 _INPUTS = ("definitions", "registry/lock")
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """An image that was built and tested: its compositions, what they came to, where that lies, and its tests."""
-
-    name: str
-    compositions: tuple[Composition, ...]
-    result: Result
-    layout: Path
-    smoke: tuple[SmokeReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +35,6 @@ class Occasion:
     day: date
     policy: TagPolicySpec
     commit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What proves an image. `attestations` stand in its index, what `refer` makes refers to it, `sign` comes last."""
-
-    attestations: Sequence[Artifact] = ()
-    refer: Attach | None = None
-    sign: Attach | None = None
-
-
-async def evidence_for(_made: Made, _bench: Workbench) -> Evidence:
-    """Return the evidence of an image, which is the same for every registry it goes to."""
-    return Evidence()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +92,24 @@ async def commit_of(folder: Path) -> str:
 
 
 async def publish_made(
-    made: Made, evidence: Evidence, namespace: str, destinations: Destinations, when: Occasion
-) -> Published:
-    """Publish an image into a namespace; raises OutputError, and UsageError for tags that cannot be."""
+    proof: Proof, prover: Prover, namespace: str, destinations: Destinations, when: Occasion
+) -> tuple[Published, tuple[EvidenceRecord, ...]]:
+    """Publish an image with what proves it into a namespace, and return what was newly said of it there.
+
+    Raises OutputError, SignError, and UsageError for tags that cannot be.
+    """
+    made = proof.made
     repository, stock = destinations.repository(namespace, made.name)
+    signing = Signing(proof, prover, repository, stock) if prover.signer else None
     consignment = Consignment(
-        made.layout, made.result.manifests, attestations=evidence.attestations, sign=evidence.sign
+        made.layout, made.result.manifests, attestations=proof.attestations, sign=signing.sign if signing else None
     )
-    if evidence.refer:
-        top, _ = consignment.top
-        consignment = replace(consignment, referrers=await evidence.refer(top, consignment.platforms))
 
     async def choose(where: Repository, digest: Digest) -> Tags:
         return tags_of(made.compositions[0], digest, await present_tags(where, when), when)
 
-    return await publish_image(consignment, repository, stock, choose)
+    published = await publish_image(consignment, repository, stock, choose)
+    return published, (*proof.records, *(signing.records if signing else ()))
 
 
 async def present_tags(repository: Repository, when: Occasion) -> dict[str, Digest]:

@@ -70,7 +70,7 @@ async def verify_image(request: VerifyRequest, settings: Settings, now: datetime
     trusts = open_trusts(spec, request)
     credentials = await find_credentials(reference.registry, os.environ)
     async with http_client(settings) as client:
-        source = RegistryReader(reference, client, credentials)
+        source = RegistryReader(reference, client, credentials, token_hosts=settings.publish.token_hosts)
         image = await read_image(source, reference)
         index = hear(image.index, trusts)
         platforms = [hear(part, trusts) for part in image.platforms]

@@ -16,7 +16,7 @@ import pytest
 from pipeline.digest import Digest, digest_bytes, hex_of
 from pipeline.engine.layout import INDEX_TYPE, MANIFEST_TYPE
 from pipeline.supply.artifact import Artifact
-from tests.docker.conftest import Registry
+from tests.registry.server import Registry
 from tests.unit.supply.evidence_shelf import Shelf
 
 MODULE = "github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3"

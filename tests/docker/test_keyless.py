@@ -19,9 +19,9 @@ from pipeline.supply.check.checks import PROVENANCE
 from pipeline.supply.sign.api import Signer
 from pipeline.supply.sign.choose import open_signer
 from pipeline.supply.sign.referrers import sign_all
-from tests.docker.conftest import Registry
 from tests.docker.cosign import Cosign, Repository, obtain_cosign
 from tests.docker.sigstore_stack import REPOSITORY, WORKFLOW, Sigstore, private_sigstore
+from tests.registry.server import Registry
 from tests.unit.supply.evidence_shelf import NOW, Shelf, evidence_of, put_image
 
 pytestmark = [

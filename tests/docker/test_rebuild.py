@@ -19,10 +19,10 @@ from pipeline.supply.check.checks import PROVENANCE
 from pipeline.supply.sign.keys import open_key
 from pipeline.supply.sign.referrers import sign_all
 from pipeline.supply.statement import Statement
-from tests.docker.conftest import Registry
 from tests.docker.cosign import Repository
 from tests.engine.small import BASE, PASSES, small_project
 from tests.engine.support import Agc
+from tests.registry.server import Registry
 from tests.unit.supply.evidence_shelf import NOW, REPOSITORY, Shelf
 from tests.unit.supply.sign.test_keys import write_pair
 

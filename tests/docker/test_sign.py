@@ -23,8 +23,8 @@ from pipeline.supply.sign.keys import KeySigner, open_key
 from pipeline.supply.sign.legacy import legacy_tags
 from pipeline.supply.sign.referrers import SIGN_PREDICATE, bundle_artifact, sign_all
 from pipeline.supply.statement import Statement
-from tests.docker.conftest import Registry
 from tests.docker.cosign import PASSWORD, Cosign, Repository, obtain_cosign
+from tests.registry.server import Registry
 from tests.unit.supply.evidence_shelf import NOW, Shelf, evidence_of, put_image
 from tests.unit.supply.sign.test_keys import write_pair
 

@@ -94,7 +94,7 @@ def theirs_of(built: Path, image: str, tmp_path: Path) -> set[tuple[str, str, st
     """
     only = alone(built, image, tmp_path / "layout")
     environment = {**os.environ, "SYFT_CHECK_FOR_APP_UPDATE": "false"}
-    command = [SYFT, "scan", f"oci-dir:{only}", "-q", "-o", "syft-json"]
+    command = [str(SYFT), "scan", f"oci-dir:{only}", "-q", "-o", "syft-json"]
     document = json.loads(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)
     return {
         _spelled(KINDS.get(one["type"], one["type"]), one["name"], one["version"])

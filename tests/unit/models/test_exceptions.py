@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.models.test_bad_input import errors_of
-from tests.unit.models.test_load import FILES, load
+from tests.unit.models.test_bad_input import FILES, errors_of
+from tests.unit.models.test_load import load
 
 VEX = """\
 apiVersion: agentcontainers/v1

@@ -19,7 +19,8 @@ from pipeline.settings import PublishSettings, Settings
 from pipeline.stages.destinations import parse_destination
 from pipeline.stages.licences import check_licences, is_private
 from pipeline.stages.project import Project
-from pipeline.stages.publish import PublishReport, PublishRequest, publish_images
+from pipeline.stages.publish import PublishRequest, publish_images
+from pipeline.stages.publishing import PublishReport
 from pipeline.stages.workbench import http_client
 from tests.unit.catalog.registry import MemoryRegistry
 from tests.unit.compose.samples import PROJECT, plan
