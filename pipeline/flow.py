@@ -16,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import anyio
+
 from pipeline.catalog.record import Catalog
 from pipeline.catalog.store import catalog_path, read_catalog
 from pipeline.compose.image import compose_all
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from pipeline.stages.upgrade import LockRequest, LockResult
     from pipeline.stages.verifying import Verified, VerifyRequest
     from pipeline.supply.check.result import Verification
+    from pipeline.supply.run import RunFacts
 
 
 def open_project(folder: Path, engine: EngineName | None = None) -> Project:
@@ -186,9 +189,8 @@ async def publish(project: Project, request: PublishRequest, reporter: Reporter)
     project's catalog. Raises ErrorGroup with every failure, RefusedError among them where a licence forbids it.
     """
     from pipeline.stages.publish import publish_images  # no build needs it
-    from pipeline.stages.publishing import commit_of
 
-    request = replace(request, commit=request.commit or await commit_of(project.folder))
+    request = replace(request, run=await _run_facts(project.folder))
     async with _bench(project, reporter) as bench:
         return await publish_images(project, request, bench)
 
@@ -196,9 +198,14 @@ async def publish(project: Project, request: PublishRequest, reporter: Reporter)
 async def plan_publish(project: Project, request: PublishRequest) -> tuple[PublishPlan, ...]:
     """Return what `publish` would do, as far as that can be known before building; needs no engine."""
     from pipeline.stages.publish import plan_publication  # no build needs it
-    from pipeline.stages.publishing import commit_of
 
-    return await plan_publication(project, replace(request, commit=request.commit or await commit_of(project.folder)))
+    return await plan_publication(project, replace(request, run=await _run_facts(project.folder)))
+
+
+async def _run_facts(folder: Path) -> RunFacts:
+    from pipeline.supply.run import git_source, run_facts
+
+    return run_facts(os.environ, await anyio.to_thread.run_sync(git_source, folder))
 
 
 async def smoke(

@@ -15,7 +15,7 @@ from pipeline.models.packages import Package, PypiPackage
 from pipeline.models.parts import SmokeTest
 from pipeline.platform import Platform
 from pipeline.resolve.capabilities import brought, check_fit, provided
-from pipeline.resolve.lock import Locks
+from pipeline.resolve.lock import Locks, asked_for
 from pipeline.resolve.matrix import Parts, check_exclusion, image_names, sidecars
 from pipeline.resolve.pins import PackagesLock, SystemPin
 
@@ -69,6 +69,12 @@ class ImagePlan:
     def programs(self) -> tuple[LockedProgram, ...]:
         """What runs in the image, the one the container is for last."""
         return tuple(part for part in (self.toolpack, self.agent) if part)
+
+    @property
+    def asked_for(self) -> tuple[str, ...]:
+        """The Debian packages that its base, its common tools and its toolchains name; its root may have some."""
+        tools = (item.model.spec for item in self.common_tools)
+        return asked_for(self.base.model.spec, tools, (item.model.spec for item, _ in self.toolchains))
 
     @property
     def program(self) -> LockedProgram | None:

@@ -36,7 +36,8 @@ def bound_for(plan: ImagePlan, namespace: str, private: Collection[str]) -> Imag
     late = [program.name for program, _ in plan.programs if program.model.spec.licence.publish == "late-bound"]
     if not late or is_private(namespace, private):
         return plan
-    held = {pin.name for pin in plan.system.packages}
+    # What the root has, a base may name and adds nothing for; a root of a registry does not say what it has.
+    held = {*plan.root.packages, *plan.asked_for, *(pin.name for pin in plan.system.packages)}
     if lacking := [name for name in NEEDS if name not in held]:
         raise RefusedError(
             f"{plan.name} may not go to {namespace}: {late[0]} is to be fetched at first run, and base"

@@ -25,7 +25,7 @@ from pipeline.stages.made import Made
 from pipeline.stages.project import Project
 from pipeline.stages.workbench import Workbench
 from pipeline.supply.artifact import Artifact
-from pipeline.supply.run import RunFacts, git_source, run_facts
+from pipeline.supply.run import RunFacts
 from pipeline.supply.statement import Statement
 
 if TYPE_CHECKING:
@@ -81,12 +81,11 @@ class Proof:
         )
 
 
-def open_prover(project: Project, sign: SignSettings, waiver: str = "") -> Prover:
+def open_prover(project: Project, sign: SignSettings, run: RunFacts, waiver: str = "") -> Prover:
     """Return what proves the images of a run; raises SignError where nothing can be signed with what was asked for."""
     from pipeline.supply.sign.choose import open_signer
 
-    run = replace(run_facts(os.environ, git_source(project.folder)), started=datetime.now(UTC))
-    return Prover(project, sign, run, open_signer(sign, os.environ), waiver)
+    return Prover(project, sign, replace(run, started=datetime.now(UTC)), open_signer(sign, os.environ), waiver)
 
 
 async def prove(made: Made, prover: Prover, bench: Workbench) -> Proof:

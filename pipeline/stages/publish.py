@@ -39,6 +39,7 @@ from pipeline.stages.report import ImageReport
 from pipeline.stages.roots import lay_roots
 from pipeline.stages.signing import verify_commands
 from pipeline.stages.workbench import Workbench, http_client
+from pipeline.supply.run import RunFacts
 from pipeline.verify.smoke import SmokeReport
 
 
@@ -46,20 +47,26 @@ from pipeline.verify.smoke import SmokeReport
 class PublishRequest:
     """What to publish: images (all where none is named), platforms, and where to, as `REGISTRY/NAMESPACE`.
 
-    `day` is the one that dated tags tell, `commit` that of definitions and locks, empty where it is not known. `sign`
-    stands in place of the project's settings, `waiver` is the written reason for which the gate looks at nothing.
+    `day` is the one that dated tags tell. `sign` stands in place of the project's settings, `waiver` is the written
+    reason for which the gate looks at nothing, `run` is what is known of who publishes, and from which commit.
     """
 
     names: tuple[str, ...]
     platforms: tuple[Platform, ...]
     to: tuple[str, ...]
     day: date
-    commit: str = ""
     locked: bool = False
     compression: Compression = Compression.ZSTD
     junit: Path | None = None
     sign: SignSettings | None = None
     waiver: str = ""
+    run: RunFacts = field(default_factory=RunFacts)
+
+    @property
+    def commit(self) -> str:
+        """The commit that definitions and locks are of; empty where there is none, or they differ from it."""
+        source = self.run.source
+        return source.commit if source and not source.modified else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ async def publish_images(project: Project, request: PublishRequest, bench: Workb
     plans = project.plan(request.names, request.platforms)
     known = read_catalog(catalog_path(project.folder))  # one that could not be written to afterwards is told now
     when = occasion(project, request.day, request.commit)
-    prover = open_prover(project, request.sign or project.settings.sign, request.waiver)
+    prover = open_prover(project, request.sign or project.settings.sign, request.run, request.waiver)
     if prover.signer is None:
         bench.reporter.notify("note: nothing is signed; see docs/how-to/sign.md")
     tests: list[SmokeReport] = []

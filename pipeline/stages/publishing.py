@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
-
-import anyio
 
 from pipeline.catalog.publish import Consignment, Published, publish_image
 from pipeline.catalog.record import EvidenceRecord
@@ -25,7 +22,6 @@ from pipeline.stages.report import ImageReport
 from pipeline.stages.signing import Signing
 
 _POLICY = "default"
-_INPUTS = ("definitions", "registry/lock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +74,6 @@ def occasion(project: Project, day: date, commit: str) -> Occasion:
             f"the project has no tag policy named {_POLICY!r}", remedy=f"write definitions/tag-policies/{_POLICY}.yaml"
         )
     return Occasion(day, policy.model.spec, commit)
-
-
-async def commit_of(folder: Path) -> str:
-    """Return the commit that definitions and locks in `folder` are of; empty where there is none, or they differ."""
-    git = ["git", "-C", str(folder)]
-    try:
-        head = await anyio.run_process([*git, "rev-parse", "HEAD"], check=False)
-        status = await anyio.run_process([*git, "status", "--porcelain", "--", *_INPUTS], check=False)
-    except OSError:
-        return ""
-    return "" if head.returncode or status.returncode or status.stdout else head.stdout.decode().strip()
 
 
 async def publish_made(

@@ -38,7 +38,7 @@ def test_a_statement_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("  expires: 2027-02-01\n", "", "vex.yaml:6:3: `spec.expires` is missing"),
+        ("  expires: 2027-02-01\n", "", "vex.yaml:5:1: `spec.expires` is missing"),
         ("2027-02-01", "soon", "vex.yaml:12:3: `spec.expires`"),
         ("CVE-2020-8203", "lodash", "vex.yaml:6:3: `spec.vulnerability`: 'lodash' does not have the right form"),
         ("pkg:npm/lodash", "lodash", "vex.yaml:8:14: `spec.packages.0`: is no package URL"),
@@ -52,7 +52,7 @@ def test_a_statement_is_read(tmp_path: Path) -> None:
         ),
         ("not_affected", "fixed", "vex.yaml:5:1: `spec`: `status: not_affected` and `justification` go together"),
         ("vulnerable_code_not_in_execute_path", "trust_me", "vex.yaml:10:3: `spec.justification`"),
-        ("Nothing calls zipObjectDeep with what a user wrote.", "no", "vex.yaml:11:3: `spec.reason`: must say why"),
+        ("Nothing calls zipObjectDeep with what a user wrote.", "fine", "vex.yaml:11:3: `spec.reason`: must say why"),
         ("  reason", "  reasons", "vex.yaml:11:3: unknown key `spec.reasons`"),
     ],
 )

@@ -70,12 +70,12 @@ def test_settings_say_what_counts(tmp_path: Path) -> None:
 
 def test_an_old_database_is_a_failure_of_its_own(tmp_path: Path) -> None:
     """Exit code 15, whether something was found or not."""
-    report = passed_on(project(tmp_path), X_NET, later=timedelta(days=1))
+    report = passed_on(project(tmp_path), X_NET, later=timedelta(days=2))
     with pytest.raises(DatabaseError, match="6 days old") as caught:
         report.enforce()
 
     assert caught.value.exit_code == ExitCode.DATABASE
-    assert passed_on(project(tmp_path, "max-age-days = 7\n"), X_NET, later=timedelta(days=1)).passed
+    assert passed_on(project(tmp_path, "max-age-days = 7\n"), X_NET, later=timedelta(days=2)).passed
 
 
 def test_with_nothing_to_look_with_nothing_passes(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_statement_is_published_as_openvex() -> None:
     assert document["predicateType"] == predicate["@context"] == "https://openvex.dev/ns/v0.2.0"
     assert predicate["@id"].startswith("https://openvex.dev/docs/public/vex-")
     assert product["@id"] == (
-        f"pkg:oci/node-bun-claude@sha256%3A{'ab' * 32}?repository_url=registry.example:5000/team/node-bun-claude"
+        f"pkg:oci/node-bun-claude@sha256:{'ab' * 32}?repository_url=registry.example:5000/team/node-bun-claude"
     )
     assert [item["@id"] for item in product["subcomponents"]] == [LODASH]
     assert entry["status"] == "not_affected"

@@ -124,10 +124,9 @@ def test_a_check_is_let_pass_with_a_reason(tmp_path: Path) -> None:
 @pytest.mark.parametrize("reason", ['""', "because", "it is just so"])
 def test_a_reason_is_a_sentence(tmp_path: Path, reason: str) -> None:
     """Somebody else has to judge it."""
-    with pytest.raises(ErrorGroup) as caught:
-        breaches(tmp_path, policy=POLICY.replace("It works on files alone and calls nobody.", reason))
+    (error,) = breaches(tmp_path, policy=POLICY.replace("It works on files alone and calls nobody.", reason))
 
-    assert str(caught.value).startswith("policy.yaml:10:7: ")
+    assert str(error.location) == "policy.yaml:10:7"
 
 
 def test_what_is_let_pass_and_need_not_be_is_an_error(tmp_path: Path) -> None:

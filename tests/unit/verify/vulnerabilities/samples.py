@@ -160,7 +160,7 @@ RECORDS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "Go": (
         {
             "id": "GO-2023-2153",
-            "modified": "2026-11-16T00:00:00Z",
+            "modified": "2026-11-17T00:00:00Z",
             "aliases": ["CVE-2023-44487"],
             "severity": [{"type": "CVSS_V3", "score": LOW}],
             "affected": [
