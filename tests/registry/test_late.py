@@ -26,6 +26,7 @@ def test_the_image_others_pull_fetches_its_agent(agc: Agc, secured: Registry, tm
     bundle = tmp_path / "bundle.pem"
     bundle.write_bytes(secured.ca.read_bytes() + (system.read_bytes() if system else b""))
     name, password = variables(secured.address)
+    (tmp_path / "agc.toml").write_text('[gate]\nmode = "warn"\n')
     known = agc.given(**{name: USER, password: PASSWORD, "AGC_CA_BUNDLE": str(bundle)})
     to = ("--to", f"{secured.address}/ns", "--json")
 
