@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pipeline.catalog.record import Catalog
-from pipeline.catalog.store import catalog_path, read_catalog
+from pipeline.catalog.store import catalog_path, read_catalog, update_catalog
 from pipeline.compose.image import compose_all
 from pipeline.engine.api import Compression
 from pipeline.engine.choose import open_engine
 from pipeline.engine_name import EngineName
+from pipeline.errors import AgcError, ErrorGroup
 from pipeline.platform import Platform, parse_platform
 from pipeline.resolve.lock import require
 from pipeline.resolve.plan import ImagePlan
@@ -38,6 +39,7 @@ from pipeline.stages.project import Project, load_project, shipped_folder
 from pipeline.stages.recording import Publication, remember
 from pipeline.stages.report import ImageReport, planned_images
 from pipeline.stages.roots import lay_roots
+from pipeline.stages.upgrade import LockResult
 from pipeline.stages.workbench import Reporter, Workbench
 from pipeline.verify.smoke import SmokeReport
 
@@ -47,7 +49,8 @@ if TYPE_CHECKING:
     from pipeline.stages.explain import Explanation
     from pipeline.stages.publish import PublishPlan, PublishRequest
     from pipeline.stages.publishing import PublishReport
-    from pipeline.stages.upgrade import LockRequest, LockResult
+    from pipeline.stages.releasing import ReleaseReport
+    from pipeline.stages.upgrade import LockRequest
     from pipeline.stages.verifying import Verified, VerifyRequest
     from pipeline.supply.check.result import Verification
     from pipeline.supply.run import RunFacts
@@ -200,6 +203,39 @@ async def plan_publish(project: Project, request: PublishRequest) -> tuple[Publi
     from pipeline.stages.publish import plan_publication  # no build needs it
 
     return await plan_publication(project, replace(request, run=await _run_facts(project.folder)))
+
+
+async def release(
+    project: Project, upgrade: LockRequest | None, request: PublishRequest, reporter: Reporter
+) -> ReleaseReport:
+    """Bring the lock up to date where `upgrade` says how, publish every image that differs by now, and write it down.
+
+    What cannot be locked or published is in the report, and keeps nothing else from it; releases that were refused
+    stay out. All images are meant where `request` names none.
+    """
+    from pipeline.stages.releasing import ReleaseReport, newest, with_upstream  # only the scheduled job needs it
+
+    locked = await lock(project, upgrade, reporter) if upgrade else LockResult()
+    errors = list(locked.errors)
+    project = replace(open_project(project.folder), settings=project.settings)
+    changed = [
+        plan(project, request.names, request.platforms, Output(OutputKind.PUSH, place)).to_build for place in request.to
+    ]
+    names = tuple(dict.fromkeys(name for part in changed for name in part))
+    published: tuple[PublishReport, ...] = ()
+    if names:
+        try:
+            published = await publish(project, replace(request, names=names), reporter)
+        except ErrorGroup as group:
+            errors.extend(group.errors)
+        except AgcError as error:
+            errors.append(error)
+    upstream = newest(locked, project.locks)
+    if upstream:
+        update_catalog(catalog_path(project.folder), lambda catalog: with_upstream(catalog, upstream))
+    if published or upstream:
+        generate(project, ("image-catalog",), write=True)
+    return ReleaseReport(locked, published, tuple(errors))
 
 
 async def _run_facts(folder: Path) -> RunFacts:

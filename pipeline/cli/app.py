@@ -172,6 +172,7 @@ COMMANDS: Mapping[str, Entry] = {
     "plan": Entry("pipeline.cli.plan:command", "Show which images differ from what was published, and why."),
     "build": Entry("pipeline.cli.build:command", "Build images, test them and write them out."),
     "publish": Entry("pipeline.cli.publish:command", "Build images, test them and publish them to registries."),
+    "release": Entry("pipeline.cli.release:command", "Update the lock, and publish what changed: for scheduled jobs."),
     "smoke": Entry("pipeline.cli.smoke:command", "Run the smoke tests of images."),
     "verify": Entry("pipeline.cli.verify:command", "Check who vouches for an image of a registry, and for what."),
     "scan": Entry("pipeline.cli.scan:command", "Look for known vulnerabilities in an image by its SBOM."),

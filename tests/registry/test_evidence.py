@@ -166,3 +166,24 @@ def test_what_is_not_signed_says_so_and_verifies_for_nobody(agc: Agc, project: P
         "https://slsa.dev/provenance/v1",
         "https://spdx.dev/Document",
     }
+
+
+def test_a_release_publishes_what_changed_and_then_has_nothing_to_do(
+    agc: Agc, project: Path, registry: Registry
+) -> None:
+    """The page for people is written with it, and a second run changes no byte."""
+    signing = agc.given(AGC_SIGN_PASSWORD=PASSWORD)
+    call = ("release", "small", "--no-upgrade", "--to", f"{registry.address}/ns", "--json")
+    first = signing(*call, project=project)
+    assert first.code == 0, first.stderr
+    (image,) = first.json["images"]
+    page = project / "IMAGE-CATALOG.md"
+    before = (page.read_bytes(), (project / "registry/catalog.json").read_bytes(), registry.tags("ns/small"))
+    again = signing(*call, project=project)
+    said = signing(*call[:-1], project=project)
+
+    assert image["digest"] in page.read_text()
+    assert (again.code, again.json) == (0, {"idle": True, "locked": [], "images": []})
+    assert "nothing to do" in said.stdout
+    after = (page.read_bytes(), (project / "registry/catalog.json").read_bytes(), registry.tags("ns/small"))
+    assert after == before
