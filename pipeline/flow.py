@@ -218,9 +218,8 @@ async def release(
     locked = await lock(project, upgrade, reporter) if upgrade else LockResult()
     errors = list(locked.errors)
     project = replace(open_project(project.folder), settings=project.settings)
-    changed = [
-        plan(project, request.names, request.platforms, Output(OutputKind.PUSH, place)).to_build for place in request.to
-    ]
+    places = [Output(OutputKind.PUSH, place) for place in request.to]
+    changed = [plan(project, request.names, request.platforms, place).to_build for place in places]
     names = tuple(dict.fromkeys(name for part in changed for name in part))
     published: tuple[PublishReport, ...] = ()
     if names:

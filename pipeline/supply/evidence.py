@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,10 @@ from pipeline.supply.sbom.spdx import PREDICATE_TYPE as SPDX_TYPE
 from pipeline.supply.sbom.spdx import spdx
 from pipeline.supply.statement import Statement
 from pipeline.verify.smoke import SmokeReport
+
+
+# license_expression keeps what it parses in shared tries: side by side, licences come out wrong, or not at all.
+_ALONE = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,19 @@ def evidence(
     layers is kept, `version` is this program's. Raises IntegrityError where the layout lacks a blob or has a damaged
     one. It reads whole layers, so it belongs into a thread.
     """
+    with _ALONE:
+        return _evidence(layout, manifests, compositions, reports, run, cache, version)
+
+
+def _evidence(
+    layout: Path,
+    manifests: Mapping[str, Digest],
+    compositions: Sequence[Composition],
+    reports: Sequence[SmokeReport],
+    run: RunFacts,
+    cache: Path,
+    version: str,
+) -> Evidence:
     attestations: list[Attestation] = []
     statements: list[Statement] = []
     for composition in sorted(compositions, key=lambda one: str(one.plan.platform)):

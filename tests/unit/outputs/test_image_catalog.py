@@ -20,7 +20,9 @@ NEWEST = UpstreamRecord(package="claude", version="2.1.331", published=date(2026
 
 def page(catalog: Catalog) -> str:
     """Return the page of a catalog."""
-    (file,) = image_catalog_files(Subject(shipped_folder() / "templates", "1", True, PROJECT, catalog))
+    (file,) = image_catalog_files(
+        Subject(shipped_folder() / "templates", "1", own=True, project=PROJECT, catalog=catalog)
+    )
     return file.text
 
 
