@@ -22,7 +22,6 @@ from pipeline.supply.sbom.spdx import spdx
 from pipeline.supply.statement import Statement
 from pipeline.verify.smoke import SmokeReport
 
-
 # license_expression keeps what it parses in shared tries: side by side, licences come out wrong, or not at all.
 _ALONE = threading.Lock()
 
