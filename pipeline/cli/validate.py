@@ -10,10 +10,11 @@ from pipeline.cli.output import line
 
 
 def command(context: typer.Context) -> None:
-    """Check the definitions: form, references, and whether each cell of the matrix can be. Needs no engine."""
+    """Check the definitions: form, references, and whether each image and each stack can be. Needs no engine."""
     session = session_of(context)
     project = flow.open_project(session.project)
     project.check_matrix()
+    stacks = project.stacks()
     definitions = project.definitions
     counts = {
         "roots": len(definitions.roots),
@@ -24,6 +25,7 @@ def command(context: typer.Context) -> None:
         "agents": len(definitions.agents),
         "toolpacks": len(definitions.toolpacks),
         "images": len(project.images),
+        "stacks": len(stacks),
     }
     words = ", ".join(f"{count} {name}" for name, count in counts.items())
     session.output.result({"valid": True, "counts": counts}, lambda: [line(f"valid: {words}")])

@@ -17,6 +17,7 @@ from pipeline.models.kinds import (
     Definition,
     Matrix,
     Root,
+    Stack,
     TagPolicy,
     Toolchain,
     Toolpack,
@@ -63,3 +64,4 @@ class Definitions:
     matrix: Defined[Matrix] | None = None
     toolpacks: Mapping[str, Defined[Toolpack]] = field(default_factory=lambda: MappingProxyType({}))
     tag_policies: Mapping[str, Defined[TagPolicy]] = field(default_factory=lambda: MappingProxyType({}))
+    stacks: Mapping[str, Defined[Stack]] = field(default_factory=lambda: MappingProxyType({}))

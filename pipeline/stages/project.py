@@ -13,6 +13,8 @@ from pipeline.platform import Platform
 from pipeline.resolve.lock import Locks, read_locks, require
 from pipeline.resolve.matrix import Combination, check_cells, combinations, image_names
 from pipeline.resolve.plan import ImagePlan, plan_images
+from pipeline.resolve.stack_plan import StackPlan
+from pipeline.resolve.stacks import plan_stacks
 from pipeline.settings import Settings, load_settings
 
 
@@ -49,6 +51,10 @@ class Project:
     def check_matrix(self) -> None:
         """Raise ErrorGroup with every cell of the matrix that cannot be an image."""
         check_cells(self.definitions, self.locks)
+
+    def stacks(self, *names: str) -> tuple[StackPlan, ...]:
+        """Return the stacks called `names`, all where none is given; raises ErrorGroup with all that is wrong."""
+        return plan_stacks(self.definitions, self.locks, names)
 
     def plan(self, names: tuple[str, ...], platforms: tuple[Platform, ...]) -> tuple[ImagePlan, ...]:
         """Return the plans of `names`, all images where none is given.
