@@ -23,6 +23,7 @@ class What(StrEnum):
     """The sorts of files that can be generated: the keys of `outputs.makers.MAKERS`."""
 
     CI = "ci"
+    COMPOSE = "compose"
 
 
 def command(

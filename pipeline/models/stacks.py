@@ -14,6 +14,7 @@ from pipeline.models.parts import Egress
 from pipeline.models.values import (
     MEMORY,
     Environment,
+    EnvName,
     Flag,
     FrozenMap,
     Model,
@@ -67,6 +68,8 @@ class Service(Model):
     """Whether the stack's workspace is mounted."""
     env: Environment = Field(default_factory=empty_environment)
     """Environment variables beside the image's. No secrets: those the image declares are read from files."""
+    without_secrets: Annotated[tuple[EnvName, ...], Unique] = ()
+    """Secrets the image declares that have no use in this stack; they are not asked for."""
     ports: Annotated[tuple[Published, ...], Unique] = ()
     """Ports that are reached from the host."""
     memory: Memory = "2g"

@@ -97,6 +97,11 @@ def _secrets(stack: Defined[Stack], name: str, service: Service, parts: Parts) -
                 else f"declare it under `secrets` of what {parts.name} runs, and take it out here"
             )
             yield DefinitionError(text, location=_at(stack, name, "env", key), remedy=remedy)
+    for index, key in enumerate(service.without_secrets):
+        if key not in declared:
+            text = f"image {parts.name} declares no secret `{key}`"
+            place = _at(stack, name, "withoutSecrets", index)
+            yield DefinitionError(text, location=place, remedy=suggest(key, declared))
 
 
 def _volumes(stack: Defined[Stack], name: str, service: Service, parts: Parts) -> Iterator[DefinitionError]:

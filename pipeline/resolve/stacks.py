@@ -109,7 +109,9 @@ def _service(scene: _Scene, name: str) -> ServicePlan:
         volumes=tuple(_named(name, [volume for spec in specs for volume in spec.volumes])),
         ports=tuple(ports.values()),
         published=tuple(PublishedPort(ports[item.name], item) for item in service.ports),
-        secrets=_secrets(secret for spec in specs for secret in spec.secrets),
+        secrets=_secrets(
+            secret for spec in specs for secret in spec.secrets if secret.name not in service.without_secrets
+        ),
         egress=_hosts([*own, *service.egress]),
         health=_health(main.health if main else None, service.check_every),
         waits_for=tuple(sorted({*service.depends_on, *([service.via] if service.via else [])})),
