@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,8 +23,14 @@ def down(
         typer.Argument(metavar="[FLAGS]...", help="Passed to `docker compose down`.", show_default=False),
     ] = None,
     volumes: Annotated[bool, typer.Option("--volumes", "-v", help="Remove its volumes too, with all state.")] = False,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="A Compose file on top of the stack's own.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Stop a stack, whatever profiles it was started with, and remove its containers and networks."""
     session = session_of(context)
-    flow.stop_stack(flow.open_project(session.project), stack, tuple(flags or ()), volumes=volumes)
+    flow.stop_stack(flow.open_project(session.project), stack, flags or (), files=file or (), volumes=volumes)
     session.output.result({"stack": stack, "running": False}, lambda: [line(f"{stack} is down")])

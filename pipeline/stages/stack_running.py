@@ -29,8 +29,12 @@ _NEEDED = "install Docker's Compose plugin, version 2: https://docs.docker.com/c
 _TOKEN_BYTES = 32
 
 
-def start_stack(project: Project, name: str, profiles: Sequence[str], flags: Sequence[str]) -> None:
+def start_stack(
+    project: Project, name: str, flags: Sequence[str], *, profiles: Sequence[str] = (), files: Sequence[Path] = ()
+) -> None:
     """Start a stack in the background and wait until it is healthy; `flags` go to `docker compose up`.
+
+    `files` are Compose files that lie on top of the generated one.
 
     Raises UsageError for an unknown stack or profile, OutputError where Docker or Compose is missing or failed.
     """
@@ -40,18 +44,20 @@ def start_stack(project: Project, name: str, profiles: Sequence[str], flags: Seq
             known = ", ".join(stack.profiles)
             remedy = f"known: {known}" if known else "the stack has none"
             raise UsageError(f"stack {name} has no profile named {profile!r}", remedy=remedy)
-    command = _compose(project.folder, name, profiles)
+    command = _compose(project.folder, name, profiles, files)
     prepare(project.folder, stack)
     _run([*command, "up", "--detach", "--wait", *flags], _shown(project.folder, name))
 
 
-def stop_stack(project: Project, name: str, flags: Sequence[str], *, volumes: bool = False) -> None:
+def stop_stack(
+    project: Project, name: str, flags: Sequence[str], *, files: Sequence[Path] = (), volumes: bool = False
+) -> None:
     """Stop a stack, whatever profiles it was started with, and remove its containers and networks.
 
     With `volumes`, these go too. `flags` go to `docker compose down`. Raises as `start_stack` does.
     """
     find_stack(project, name)
-    command = _compose(project.folder, name, ("*",))
+    command = _compose(project.folder, name, ("*",), files)
     gone = ["--volumes"] if volumes else []
     _run([*command, "down", "--remove-orphans", *gone, *flags], _shown(project.folder, name))
 
@@ -104,14 +110,15 @@ def _make_workspace(path: Path, uid: int, gid: int) -> None:
         raise OutputError(f"{path}: {error.strerror}", remedy="make the folder, or set WORKSPACE") from error
 
 
-def _compose(folder: Path, name: str, profiles: Sequence[str]) -> list[str]:
+def _compose(folder: Path, name: str, profiles: Sequence[str], files: Sequence[Path]) -> list[str]:
     """Return the command for a stack, up to what Compose is to do."""
     file = folder / FOLDER / name / "compose.yaml"
     if not file.is_file():
         place = Location(str(file))
         raise DefinitionError("is not there", location=place, remedy="agc generate --only compose")
-    options = [part for profile in profiles for part in ("--profile", profile)]
-    return [*compose_client(), "--file", str(file), "--project-name", name, *options]
+    options = [part for one in (file, *files) for part in ("--file", str(one))]
+    options += [part for profile in profiles for part in ("--profile", profile)]
+    return [*compose_client(), *options, "--project-name", name]
 
 
 def compose_client() -> tuple[str, ...]:
