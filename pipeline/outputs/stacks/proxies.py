@@ -34,10 +34,11 @@ forwarded_for delete
 via off
 httpd_suppress_version_string on
 access_log stdio:/dev/stdout
-cache_log stdio:/dev/stderr
+cache_log /dev/null
 cache_store_log none
 logfile_rotate 0
 netdb_filename none
+pinger_enable off
 pid_filename none
 coredump_dir /tmp
 max_filedescriptors 4096
@@ -63,7 +64,7 @@ resolvers docker
 _GATE = """
 listen {name}
   bind :{gate}
-  server {service} {service}:{port} resolvers docker init-addr none
+  server {service} {service}:{port} check inter 5s resolvers docker init-addr none
 """
 
 

@@ -63,7 +63,7 @@ def proxy_service(plan: ServicePlan) -> dict[str, Any]:
     profile = {"profiles": [plan.service.profile]} if plan.service.profile else {}
     return {
         **profile,
-        "command": ["squid", "-N", "-f", "/etc/agc/squid.conf"],
+        "command": ["squid", "-N", "-d", "1", "-f", "/etc/agc/squid.conf"],
         "configs": [{"source": name, "target": "/etc/agc/squid.conf"}],
         **_fence("128m", 64, read_only=True),
         "tmpfs": ["/tmp", "/run"],  # noqa: S108  # in a container
