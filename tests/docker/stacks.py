@@ -26,7 +26,8 @@ _SERVE = f"""
 import uvicorn
 from pipeline.verify.mock.app import Mock
 from pipeline.verify.mock.turns import Task
-uvicorn.run(Mock(Task("/workspace/greeting.txt", {TASK!r})), host="0.0.0.0", port=443, log_level="warning", lifespan="off")
+task = Task("/workspace/greeting.txt", {TASK!r})
+uvicorn.run(Mock(task), host="0.0.0.0", port=443, log_level="warning", lifespan="off")
 """
 _ASK = "import socket; socket.create_connection(('127.0.0.1', 443), 2)"
 
