@@ -173,7 +173,7 @@ COMMANDS: Mapping[str, Entry] = {
     "build": Entry("pipeline.cli.build:command", "Build images, test them and write them out."),
     "smoke": Entry("pipeline.cli.smoke:command", "Run the smoke tests of images."),
     "generate": Entry("pipeline.cli.generate:command", "Write what is made from templates: files for CI, stacks."),
-    "up": Entry("pipeline.cli.up:command", "Start a stack with Docker Compose, and wait until it is healthy."),
+    "up": Entry("pipeline.cli.up:command", "Start a stack and wait until it is healthy."),
     "down": Entry("pipeline.cli.down:command", "Stop a stack, and with -v remove its volumes."),
     "engine": Entry("pipeline.cli.engine:command", "Show, start, stop or prune the build engine."),
     "doctor": Entry("pipeline.cli.doctor:command", "Say what is missing on this machine and how to get it."),
