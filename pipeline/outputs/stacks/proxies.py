@@ -31,7 +31,6 @@ cache deny all
 cache_mem 0 MB
 memory_pools off
 forwarded_for delete
-via off
 httpd_suppress_version_string on
 access_log stdio:/dev/stdout
 cache_log /dev/null
