@@ -46,8 +46,11 @@ def _name(stack: Defined[Stack], name: str) -> Iterator[DefinitionError]:
 def _dependencies(stack: Defined[Stack], name: str, service: Service) -> Iterator[DefinitionError]:
     services = stack.model.spec.services
     others = {*services} - {name}
-    asked = [(other, ("dependsOn", index)) for index, other in enumerate(service.depends_on)]
-    asked += [(service.via, ("via",))] if service.via else []
+    asked: list[tuple[str, tuple[str | int, ...]]] = [
+        (other, ("dependsOn", index)) for index, other in enumerate(service.depends_on)
+    ]
+    if service.via:
+        asked.append((service.via, ("via",)))
     for other, path in asked:
         place = _at(stack, name, *path)
         if other not in others:
@@ -156,7 +159,7 @@ def _cycles(stack: Defined[Stack]) -> Iterator[DefinitionError]:
 
 def _ring(start: str, waits: Mapping[str, list[str]]) -> tuple[str, ...]:
     """Return the services on a way from `start` back to it; a service that waits for itself is told elsewhere."""
-    ways = [(start,)]
+    ways: list[tuple[str, ...]] = [(start,)]
     seen = {start}
     while ways:
         way = ways.pop(0)

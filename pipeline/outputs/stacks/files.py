@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.catalog.record import Catalog
@@ -19,6 +20,19 @@ from pipeline.stages.stack_running import FOLDER
 PROXY_IMAGE = "egress-proxy"
 """The image of the proxies beside services."""
 
+_TEXTS = MappingProxyType(
+    {
+        "compose.yaml": "compose.yaml",
+        ".env.example": "env.example",
+        ".gitignore": "gitignore",
+        "README.md": "README.md",
+        "config/enter": "enter",
+        "secrets/README.md": "secrets.md",
+        "secrets/.gitignore": "secrets.gitignore",
+    }
+)
+"""Files of every stack, each with its template."""
+
 
 def compose_files(subject: Subject) -> tuple[Generated, ...]:
     """Return the files of every stack of a project."""
@@ -29,16 +43,12 @@ def stack_files(subject: Subject, stack: StackPlan) -> tuple[Generated, ...]:
     """Return the files of one stack."""
     folder = f"{FOLDER}/{stack.name}"
     source = stack.defined.at().file
-    known = _values(subject.catalog, stack, folder)
-    text = partial(render, subject.templates, header=partial(header, "compose", source), **known)
+    known = _values(subject.catalog, stack, folder) | {"header": partial(header, "compose", source)}
     files = [
-        Generated(f"{folder}/compose.yaml", text("compose/compose.yaml.j2")),
-        Generated(f"{folder}/.env.example", text("compose/env.example.j2")),
-        Generated(f"{folder}/.gitignore", text("compose/gitignore.j2")),
-        Generated(f"{folder}/README.md", text("compose/README.md.j2")),
-        Generated(f"{folder}/config/enter", text("compose/enter.j2"), executable=True),
-        Generated(f"{folder}/secrets/README.md", text("compose/secrets.md.j2")),
-        Generated(f"{folder}/secrets/.gitignore", text("compose/secrets.gitignore.j2")),
+        Generated(
+            f"{folder}/{path}", render(subject.templates, f"compose/{template}.j2", **known), path == "config/enter"
+        )
+        for path, template in _TEXTS.items()
     ]
     top = header("compose", source, "#")
     files += [
