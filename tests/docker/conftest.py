@@ -72,10 +72,10 @@ def docker() -> Iterator[Docker]:
                 pytest.skip(f"dockerd does not start here: {words}")
             yield docker
         finally:
-            _end(daemon)
+            end_daemon(daemon)
 
 
-def _end(daemon: subprocess.Popen[bytes]) -> None:
+def end_daemon(daemon: subprocess.Popen[bytes]) -> None:
     """End a daemon and what it started."""
     children = psutil.Process(daemon.pid).children(recursive=True) if daemon.poll() is None else []
     daemon.terminate()
@@ -110,4 +110,4 @@ def registry() -> Iterator[Registry]:
             wait_for("the registry", lambda: "listening on" in (folder / "log").read_text())
             yield Registry(f"localhost:{port}", folder / "log")
         finally:
-            _end(server)
+            end_daemon(server)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from tests.docker.conftest import Docker
-from tests.engine.support import CHECKOUT, Agc, Run
+from tests.docker.conftest import Docker, end_daemon
+from tests.engine.support import CHECKOUT, Agc, Run, wait_for
 
+# Docker keeps internal networks apart by rules of the host's firewall, so it must be let make them: in a network of its own.
+_DAEMON = "ip link set lo up && exec dockerd "
 TASK = "Hello from a stack."
 # By the names of the real hosts and on their port, so that the list of hosts is tested as it was generated.
 HOSTS = ("api.anthropic.com", "api.openai.com")
@@ -30,6 +34,38 @@ task = Task("/workspace/greeting.txt", {TASK!r})
 uvicorn.run(Mock(task), host="0.0.0.0", port=443, log_level="warning", lifespan="off")
 """
 _ASK = "import socket; socket.create_connection(('127.0.0.1', 443), 2)"
+
+
+@dataclass(frozen=True, slots=True)
+class FencedDocker(Docker):
+    """A daemon in a network namespace of its own; `pid` is its process."""
+
+    pid: int
+
+    def host_network(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command where the daemon's host would."""
+        whole = ["nsenter", f"--target={self.pid}", "--net", *command]
+        return subprocess.run(whole, check=False, capture_output=True, text=True, timeout=60)
+
+
+@contextmanager
+def fenced_daemon() -> Iterator[FencedDocker]:
+    """Start a Docker daemon with nothing in it that may set up a firewall, and end it."""
+    for program in ("dockerd", "docker", "unshare", "nsenter", "ip", "iptables"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    with tempfile.TemporaryDirectory(prefix="agc-f-") as name, Path(name, "log").open("w") as log:
+        host = f"unix://{name}/d.sock"
+        options = f"--data-root={name}/data --exec-root={name}/exec --pidfile={name}/pid --bridge=none --host={host}"
+        daemon = subprocess.Popen(["unshare", "--net", "sh", "-c", _DAEMON + options], stdout=log, stderr=log)
+        try:
+            docker = FencedDocker(host, daemon.pid)
+            wait_for("dockerd", lambda: daemon.poll() is not None or docker("info", check=False).returncode == 0)
+            if daemon.poll() is not None:
+                pytest.skip(f"dockerd does not start here: {Path(name, 'log').read_text().splitlines()[-1:]}")
+            yield docker
+        finally:
+            end_daemon(daemon)
 
 
 def mock_service() -> dict[str, Any]:
