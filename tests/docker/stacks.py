@@ -20,7 +20,7 @@ import yaml
 from tests.docker.conftest import Docker, end_daemon
 from tests.engine.support import CHECKOUT, Agc, Run, wait_for
 
-# Docker keeps internal networks apart by rules of the host's firewall, so it must be let make them: in a network of its own.
+# Docker keeps internal networks apart by rules of the host's firewall, so it may make them, in a network of its own.
 _DAEMON = "ip link set lo up && exec dockerd "
 TASK = "Hello from a stack."
 # By the names of the real hosts and on their port, so that the list of hosts is tested as it was generated.
