@@ -29,6 +29,11 @@ class ExitCode(IntEnum):
     INTEGRITY = 10
     CATALOG = 11
     REFUSED = 12
+    VERIFY = 13
+    GATE = 14
+    DATABASE = 15
+    SCANNER = 16
+    SIGN = 17
     INTERRUPTED = 130
 
 
@@ -144,7 +149,7 @@ class IntegrityError(BuildError):
 
 
 class RefusedError(AgcError):
-    """A release is there, but something about it should be looked at by a person before it is locked."""
+    """Something that could be done and may not: lock a release nobody looked at, or publish against a licence."""
 
     exit_code = ExitCode.REFUSED
 
@@ -161,7 +166,37 @@ class OutputError(AgcError):
     exit_code = ExitCode.OUTPUT
 
 
+class VerifyError(AgcError):
+    """Nobody who is trusted vouches for an image, or what they vouch for is not what a policy asks."""
+
+    exit_code = ExitCode.VERIFY
+
+
+class SignError(AgcError):
+    """Nothing could be signed: the key cannot be used, nobody says who we are, or a signing service fails."""
+
+    exit_code = ExitCode.SIGN
+
+
 class CatalogError(AgcError):
     """The record of what was published cannot be read: damaged, or written by a newer program."""
 
     exit_code = ExitCode.CATALOG
+
+
+class VulnerableError(AgcError):
+    """An image has vulnerabilities that the policy does not let pass."""
+
+    exit_code = ExitCode.GATE
+
+
+class DatabaseError(AgcError):
+    """What is known of vulnerabilities is missing, damaged, too old, or says nothing of something in the image."""
+
+    exit_code = ExitCode.DATABASE
+
+
+class ScannerError(AgcError):
+    """A vulnerability scanner could not be run, failed, or gave an answer that cannot be read."""
+
+    exit_code = ExitCode.SCANNER

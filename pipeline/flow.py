@@ -1,7 +1,7 @@
 """The whole pipeline on one screen: definitions, lock, plan, graph, image, tests, what was published.
 
-definitions/*.yaml ─▶ Project ─▶ ImagePlan ─▶ Composition ─▶ tested ─▶ OCI layout ─▶ docker, registry ─▶ catalog.json
-stages/    resolve/     compose/       verify/   engine/       stages/outputs      catalog/
+definitions/*.yaml ─▶ Project ─▶ ImagePlan ─▶ Composition ─▶ tested ─▶ OCI layout ─▶ docker, registries ─▶ catalog.json
+stages/    resolve/     compose/       verify/   engine/       stages/publishing, catalog/
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+import anyio
 
 from pipeline.catalog.record import Catalog
 from pipeline.catalog.store import catalog_path, read_catalog
@@ -20,12 +24,15 @@ from pipeline.compose.image import compose_all
 from pipeline.engine.api import Compression
 from pipeline.engine.choose import open_engine
 from pipeline.engine_name import EngineName
-from pipeline.platform import Platform
+from pipeline.platform import Platform, parse_platform
 from pipeline.resolve.lock import require
 from pipeline.resolve.plan import ImagePlan
+from pipeline.settings import load_settings
 from pipeline.stages.building import build_image, try_image
 from pipeline.stages.changes import Comparison, compare
 from pipeline.stages.crowd import for_each
+from pipeline.stages.destinations import open_destinations
+from pipeline.stages.licences import as_published, check_licences
 from pipeline.stages.outputs import Output, OutputKind, check_output
 from pipeline.stages.project import Project, load_project, shipped_folder
 from pipeline.stages.recording import Publication, remember
@@ -36,8 +43,14 @@ from pipeline.verify.smoke import SmokeReport
 
 if TYPE_CHECKING:
     from pipeline.outputs.generated import Drift, Generated
+    from pipeline.stages.bills import Bill, BillFormat
     from pipeline.stages.explain import Explanation
+    from pipeline.stages.publish import PublishPlan, PublishRequest
+    from pipeline.stages.publishing import PublishReport
     from pipeline.stages.upgrade import LockRequest, LockResult
+    from pipeline.stages.verifying import Verified, VerifyRequest
+    from pipeline.supply.check.result import Verification
+    from pipeline.supply.run import RunFacts
 
 
 def open_project(folder: Path, engine: EngineName | None = None) -> Project:
@@ -72,11 +85,21 @@ def plan(
     With an `output` that is a registry, an image that was published elsewhere alone counts as changed.
     """
     wanted = tuple(names)
-    planned = planned_images(compose_all(project.plan(wanted, tuple(platforms))))
     path = catalog_path(project.folder)
+    known = read_catalog(path)
     to = output.target if output and output.kind is OutputKind.PUSH else ""
+    plans = [
+        as_published(plan, to or _place(known, plan.name), project.settings.publish.private)
+        for plan in project.plan(wanted, tuple(platforms))
+    ]
     against = str(path.relative_to(project.folder))
-    return compare(planned, read_catalog(path), against, whole=not wanted, to=to)
+    return compare(planned_images(compose_all(plans)), known, against, whole=not wanted, to=to)
+
+
+def _place(catalog: Catalog | None, name: str) -> str:
+    """Return the first place where an image was published, empty where it was not."""
+    record = catalog.images.get(name) if catalog else None
+    return record.repositories[0].removesuffix(f"/{name}") if record and record.repositories else ""
 
 
 async def plan_against(
@@ -87,7 +110,9 @@ async def plan_against(
 
     where = parse_namespace(namespace)
     wanted = tuple(platforms)
-    planned = planned_images(compose_all(project.plan(tuple(names), wanted)))
+    private = project.settings.publish.private
+    plans = [as_published(plan, where, private) for plan in project.plan(tuple(names), wanted)]
+    planned = planned_images(compose_all(plans))
     asked = [image.name for image in planned]
     published = await published_images(asked, {str(platform) for platform in wanted}, where, project.settings)
     return compare(planned, published, where, whole=False)
@@ -122,15 +147,19 @@ async def build(
     started = time.monotonic()
     plans = project.plan(tuple(names), platforms)
     check_output(output, platforms)
+    known = None
     if output.kind is OutputKind.PUSH:
-        read_catalog(catalog_path(project.folder))  # one that could not be written to afterwards is told now
+        known = read_catalog(catalog_path(project.folder))  # one that could not be written to afterwards is told now
+        for one_plan in plans:
+            check_licences(one_plan, output.target, project.settings.publish.private)
     planned = time.monotonic()
     tests: list[SmokeReport] = []
 
     def pushed(published: Publication) -> None:
         remember(project.folder, published)
 
-    async with _bench(project, reporter) as bench:
+    pushed_to = (output.target,) if output.kind is OutputKind.PUSH else ()
+    async with _bench(project, reporter) as bench, open_destinations(pushed_to, bench, known) as destinations:
         plans = await lay_roots(plans, project.locks.roots, bench, locked=locked)
         ready = time.monotonic()
 
@@ -138,7 +167,11 @@ async def build(
             own = [plan for plan in plans if plan.name == name]
             shared = bench.shared_as(name, own[0].base.name)
             report = await build_image(
-                own, output, compression, shared, tests, locked=locked, tested=tested, on_pushed=pushed
+                *(own, output, compression, shared, tests),
+                locked=locked,
+                tested=tested,
+                on_pushed=pushed,
+                destinations=destinations,
             )
             stages = {"plan": planned - started, "engine and root": ready - planned, **report.seconds}
             return replace(report, seconds={**stages, "total": time.monotonic() - started})
@@ -147,6 +180,32 @@ async def build(
             return await for_each(tuple(dict.fromkeys(plan.name for plan in plans)), one, str)
         finally:
             _write_junit(tests, junit)
+
+
+async def publish(project: Project, request: PublishRequest, reporter: Reporter) -> tuple[PublishReport, ...]:
+    """Build and test images, and publish those that pass, with their evidence, to every registry that was named.
+
+    One that fails stops no other, and a registry that fails no other registry. What was published is put into the
+    project's catalog. Raises ErrorGroup with every failure, RefusedError among them where a licence forbids it.
+    """
+    from pipeline.stages.publish import publish_images  # no build needs it
+
+    request = replace(request, run=await _run_facts(project.folder))
+    async with _bench(project, reporter) as bench:
+        return await publish_images(project, request, bench)
+
+
+async def plan_publish(project: Project, request: PublishRequest) -> tuple[PublishPlan, ...]:
+    """Return what `publish` would do, as far as that can be known before building; needs no engine."""
+    from pipeline.stages.publish import plan_publication  # no build needs it
+
+    return await plan_publication(project, replace(request, run=await _run_facts(project.folder)))
+
+
+async def _run_facts(folder: Path) -> RunFacts:
+    from pipeline.supply.run import git_source, run_facts
+
+    return run_facts(os.environ, await anyio.to_thread.run_sync(git_source, folder))
 
 
 async def smoke(
@@ -169,6 +228,47 @@ async def smoke(
         reports = await for_each(laid, one, lambda plan: f"{plan.name} on {plan.platform}")
     _write_junit(reports, junit)
     return reports
+
+
+async def verify(folder: Path, request: VerifyRequest) -> Verified:
+    """Return all checks of an image of a registry; needs no engine, and of a project only its settings."""
+    from pipeline.stages.verifying import verify_image  # no build needs it
+
+    return await verify_image(request, load_settings(folder, os.environ), datetime.now(UTC))
+
+
+async def rebuild(folder: Path, engine: EngineName | None, verified: Verified, reporter: Reporter) -> Verification:
+    """Return a verification with one check more for each platform: that the recorded commit gives the same digest.
+
+    Raises where the image was not verified, or what it was made of cannot be told or built.
+    """
+    from pipeline.stages.rebuilding import checked_out, compared  # no build needs it
+    from pipeline.stages.verifying import compression_of, recorded
+
+    result = verified.result
+    result.raise_for_failures()
+    source = recorded(verified.claims, verified.name)
+    platforms = tuple(map(parse_platform, result.platforms))
+    here = open_project(folder, engine)
+    with TemporaryDirectory(prefix="agc-rebuilt-") as out:
+        async with checked_out(here.folder, source.commit) as tree:
+            # Its definitions and locks, and how this machine reaches the world.
+            then = replace(open_project(tree), settings=here.settings)
+            output = Output(OutputKind.OCI, out)
+            compression = compression_of(verified.image)
+            (report,) = await build(
+                then, [source.image], platforms, output, reporter, locked=True, compression=compression, tested=False
+            )
+    built = {platform.platform: platform.digest for platform in report.platforms}
+    return replace(result, checks=(*result.checks, *compared(built, result.platforms, source.commit)))
+
+
+def sbom(project: Project, name: str, platform: Platform, form: BillFormat, layout: Path | None) -> Bill:
+    """Return what is in an image that was built, read from where it lies; builds nothing, asks no engine."""
+    from pipeline.stages.bills import bill_of_materials  # no build needs it
+
+    (found,) = project.plan((name,), (platform,))
+    return bill_of_materials(found, form, layout, project.settings)
 
 
 def generate(

@@ -18,6 +18,15 @@ on many machines without a thought of this program, yields to the file. The file
     tls-cert = "certs/client.pem"
     tls-key = "certs/client.key"
     cache-from = ["type=registry,ref=registry.example/agc-cache"]
+
+    [sign]
+    key = "file:keys/release.key"
+
+    [gate]
+    osv = "osv"
+
+    [publish]
+    private = ["registry.example/team"]   # read by nobody outside: images that may not be passed on may go there
 """
 
 from __future__ import annotations
@@ -26,7 +35,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -63,10 +72,22 @@ _VARIABLES = (
     ("engine", "tls-server-name", ("AGC_TLS_SERVER_NAME",)),
     ("engine", "cache-to", ("AGC_CACHE_TO",)),
     ("engine", "cache-from", ("AGC_CACHE_FROM",)),
+    ("sign", "keyless", ("AGC_SIGN_KEYLESS",)),
+    ("sign", "key", ("AGC_SIGN_KEY",)),
+    ("sign", "public-key", ("AGC_SIGN_PUBLIC_KEY",)),
+    ("sign", "password-file", ("AGC_SIGN_PASSWORD_FILE",)),
+    ("sign", "trust-config", ("AGC_TRUST_CONFIG",)),
+    ("publish", "private", ("AGC_PRIVATE_REGISTRIES",)),
+    ("publish", "token-hosts", ("AGC_TOKEN_HOSTS",)),
 )
 
-_ENGINE_PATHS = ("buildctl", "tls_ca", "tls_cert", "tls_key")
+_PATHS = {
+    "engine": ("buildctl", "tls_ca", "tls_cert", "tls_key"),
+    "sign": ("public_key", "password_file", "trust_config"),
+}
 
+ScannerName: TypeAlias = Literal["auto", "osv", "trivy", "grype"]
+SeverityName: TypeAlias = Literal["low", "medium", "high", "critical"]
 Words = Annotated[tuple[str, ...], BeforeValidator(lambda value: value.split() if isinstance(value, str) else value)]
 Frozen = Annotated[Mapping[str, str], AfterValidator(lambda value: MappingProxyType(dict(value)))]
 
@@ -127,6 +148,58 @@ class EngineSettings(_Part):
         return self
 
 
+class SignSettings(_Part):
+    """With what images are signed: a CI system's identity, or a key. Neither means that nothing is signed.
+
+    `key` is `file:PATH`, `env:NAME`, or an address that securesystemslib knows, which needs the `public_key` beside it.
+    The password of a key stands in `password_file` or in AGC_SIGN_PASSWORD, and never here. `trust_config` names the
+    services of a private Sigstore. `legacy` adds the tags that older verifiers look for.
+    """
+
+    keyless: bool = False
+    key: str = ""
+    public_key: Path | None = None
+    password_file: Path | None = None
+    trust_config: Path | None = None
+    legacy: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.keyless and self.key:
+            raise ValueError("keyless and key are two ways to sign: write one of them")
+        return self
+
+
+class GateSettings(_Part):
+    """What keeps an image from being published.
+
+    `osv` is a folder with OSV's data, or the address of such a folder. `severity` is the least that counts. An
+    unknown severity counts, too.
+    """
+
+    scanner: ScannerName = "auto"
+    osv: str = ""
+    max_age_days: float = Field(default=5, gt=0, le=365, allow_inf_nan=False)
+    severity: SeverityName = "high"
+    fixable_only: bool = False
+    mode: Literal["enforce", "warn"] = "enforce"
+
+    @property
+    def osv_url(self) -> str:
+        """The address of OSV's data, where it is not a folder."""
+        return self.osv if self.osv.startswith(("http://", "https://")) else ""
+
+
+class PublishSettings(_Part):
+    """Where images may go: `private` are registries, or namespaces of them, that nobody outside reads.
+
+    `token_hosts` are hosts that may be sent a registry's login, beside those of the registry's own domain.
+    """
+
+    private: Words = ()
+    token_hosts: Words = ()
+
+
 class Settings(_Part):
     """All of it, as values: paths are absolute, nothing is looked up later."""
 
@@ -136,6 +209,9 @@ class Settings(_Part):
     proxy: Proxy = Proxy()
     mirrors: Frozen = Field(default_factory=lambda: MappingProxyType({}))
     engine: EngineSettings = EngineSettings()
+    sign: SignSettings = SignSettings()
+    gate: GateSettings = GateSettings()
+    publish: PublishSettings = PublishSettings()
 
     def on_engine(self, name: EngineName | None) -> Self:
         """Return the settings with another engine, where one is named."""
@@ -192,16 +268,20 @@ def _absolute(settings: Settings, project: Path) -> Settings:
     """Return the settings with every path made absolute; a relative one is relative to the project."""
     base = project.absolute()
     bundle = settings.ca_bundle
-    paths = {name: path for name in _ENGINE_PATHS if (path := getattr(settings.engine, name))}
-    return settings.model_copy(
-        update={
-            "cache": base / settings.cache.expanduser(),
-            "ca_bundle": bundle and base / bundle.expanduser(),
-            "engine": settings.engine.model_copy(
-                update={name: base / path.expanduser() for name, path in paths.items()}
-            ),
-        }
-    )
+    sections = {name: _absolute_section(getattr(settings, name), names, base) for name, names in _PATHS.items()}
+    if settings.sign.key.startswith("file:"):
+        key = base / Path(settings.sign.key.removeprefix("file:")).expanduser()
+        sections["sign"] = sections["sign"].model_copy(update={"key": f"file:{key}"})
+    if settings.gate.osv and not settings.gate.osv_url:
+        osv = base / Path(settings.gate.osv).expanduser()
+        sections["gate"] = settings.gate.model_copy(update={"osv": str(osv)})
+    top = {"cache": base / settings.cache.expanduser(), "ca_bundle": bundle and base / bundle.expanduser()}
+    return settings.model_copy(update={**top, **sections})
+
+
+def _absolute_section(section: _Part, names: tuple[str, ...], base: Path) -> _Part:
+    paths = {name: path for name in names if (path := getattr(section, name))}
+    return section.model_copy(update={name: base / path.expanduser() for name, path in paths.items()})
 
 
 def _read(path: Path) -> dict[str, Any]:

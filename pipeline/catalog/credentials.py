@@ -1,7 +1,7 @@
-"""Registry credentials from where Docker keeps them: `config.json`, and the helper programs it names.
+"""Registry credentials: from the environment, else from where Docker keeps them, and the helper programs it names.
 
 Format: docker/cli `config.json` (`auths`, `credsStore`, `credHelpers`); helpers speak the docker-credential-helpers
-protocol, host on standard input, JSON on standard output.
+protocol, host on standard input, JSON on standard output. Variables are named after the registry: see `variables`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import anyio
 
 from pipeline.errors import OutputError
 
+IDENTITY = "<token>"
+"""The user name that says the secret is an identity token, to be exchanged by OAuth 2 (docker-credential-helpers)."""
 _DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 
 
@@ -28,24 +32,38 @@ class Credentials:
     secret: str = field(repr=False)
 
 
+def variables(registry: str) -> tuple[str, str]:
+    """Return the names of the variables with user name and password of a registry (AGC_REGISTRY_GHCR_IO_USERNAME)."""
+    host = re.sub(r"[^A-Z0-9]+", "_", registry.upper())
+    return f"AGC_REGISTRY_{host}_USERNAME", f"AGC_REGISTRY_{host}_PASSWORD"
+
+
 async def find_credentials(registry: str, environment: Mapping[str, str]) -> Credentials | None:
     """Return the credentials for `registry` (host and port), or None where there are none.
 
     Raises OutputError where the file or a helper is broken; no message holds what was in it.
     """
+    username, password = (environment.get(name, "") for name in variables(registry))
+    if bool(username) != bool(password):
+        raise OutputError(f"of {' and '.join(variables(registry))} one is not set", remedy="set both or neither")
+    if username:
+        return Credentials(username, password)
     folder = Path(environment.get("DOCKER_CONFIG") or Path(environment.get("HOME", "/")) / ".docker")
-    document = _read(folder / "config.json")
+    path = folder / "config.json"
+    document = _read(path)
     keys = (_DOCKER_HUB_KEY,) if registry == "docker.io" else (registry, f"https://{registry}")
-    helpers = document.get("credHelpers", {})
+    helpers = _table(document, "credHelpers")
     helper = next((helpers[key] for key in keys if key in helpers), document.get("credsStore"))
     if helper:
         return await _ask(str(helper), keys[0])
-    auths = document.get("auths", {})
-    entry = next((auths[key] for key in keys if key in auths), {})
-    return _decode(str(entry["auth"]), folder / "config.json") if entry.get("auth") else None
+    auths = _table(document, "auths")
+    entry: Mapping[str, Any] = next((auths[key] for key in keys if isinstance(auths.get(key), dict)), {})
+    if token := entry.get("identitytoken"):
+        return Credentials(IDENTITY, str(token))
+    return _decode(str(entry["auth"]), path) if entry.get("auth") else None
 
 
-def _read(path: Path) -> dict[str, dict[str, dict[str, str]]]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -53,6 +71,11 @@ def _read(path: Path) -> dict[str, dict[str, dict[str, str]]]:
     except (OSError, ValueError) as error:
         raise OutputError(f"{path} cannot be read: {type(error).__name__}", remedy="docker login") from error
     return document if isinstance(document, dict) else {}
+
+
+def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = document.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _decode(text: str, path: Path) -> Credentials:

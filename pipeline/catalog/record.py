@@ -132,6 +132,8 @@ class ImageRecord(_Record):
     """What is claimed of it, and where that is."""
     verify: tuple[str, ...] = ()
     """Commands that check it, with the digest filled in."""
+    waiver: str = ""
+    """Why nobody looked for its vulnerabilities, where nobody did."""
     upstream: FrozenMap[str, UpstreamRecord] = Field(default_factory=dict)
     """What is newest of its components, by component; what is not known is not there."""
 

@@ -85,7 +85,7 @@ def prune(
         located = await connect(settings, session.output.note)
         freed = await daemon.prune(located.engine, everything=everything)
         if everything:
-            for kept in ("images", "results"):
+            for kept in ("images", "results", "sbom"):
                 shutil.rmtree(settings.cache / kept, ignore_errors=True)
         return freed
 

@@ -13,6 +13,7 @@ from pipeline.cli.output import line
 from pipeline.errors import DefinitionError, Location
 from pipeline.files import write_text
 from pipeline.models.schema import json_schemas
+from pipeline.supply.check.schema import policy_schema
 
 
 def command(
@@ -22,7 +23,7 @@ def command(
     """Write registry/schemas/*.schema.json, by which editors complete and check definitions, and others the catalog."""
     session = session_of(context)
     folder = session.project / "registry" / "schemas"
-    schemas = {**json_schemas(), **catalog_schema()}
+    schemas = {**json_schemas(), **catalog_schema(), **policy_schema()}
     differing = [name for name, text in schemas.items() if not _same(folder / name, text)]
     if check and differing:
         raise DefinitionError(

@@ -10,10 +10,11 @@ from pipeline.cli.output import line
 
 
 def command(context: typer.Context) -> None:
-    """Check the definitions: form, references, and whether each image and each stack can be. Needs no engine."""
+    """Check the definitions: form, references, policy, and whether each image and stack can be. Needs no engine."""
     session = session_of(context)
     project = flow.open_project(session.project)
     project.check_matrix()
+    project.check_policy()
     stacks = project.stacks()
     definitions = project.definitions
     counts = {
@@ -24,6 +25,7 @@ def command(context: typer.Context) -> None:
         "combos": len(definitions.combos),
         "agents": len(definitions.agents),
         "toolpacks": len(definitions.toolpacks),
+        "statements": len(definitions.vex),
         "images": len(project.images),
         "stacks": len(stacks),
     }

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.compose.labels import LABEL, ROOT_LABEL, layer_labels
+from pipeline.compose.late import is_late, late_volume
 from pipeline.compose.layers import EPOCH, Layer
 from pipeline.errors import Location
 from pipeline.models.defined import Defined
@@ -71,7 +72,10 @@ def image_config(plan: ImagePlan, layers: Sequence[Layer], labels: Mapping[str, 
         "Labels": dict(sorted({**content_labels(plan, layers), **labels}.items())),
         "StopSignal": "SIGTERM",
     }
-    if volumes := [volume.path for program, _ in plan.programs for volume in program.model.spec.volumes]:
+    volumes = [volume.path for program, _ in plan.programs for volume in program.model.spec.volumes]
+    if any(is_late(plan, program) for program, _ in plan.programs):
+        volumes.append(late_volume(base.user).path)
+    if volumes:
         config["Volumes"] = {path: {} for path in sorted(volumes)}
     if plan.program:
         spec = plan.program[0].model.spec
@@ -127,6 +131,8 @@ def content_labels(plan: ImagePlan, layers: Sequence[Layer]) -> dict[str, str]:
         labels["org.opencontainers.image.version"] = plan.program[1].version
         licences = dict.fromkeys(program.model.spec.licence.name for program, _ in reversed(plan.programs))
         labels["org.opencontainers.image.licenses"] = " AND ".join(licences)
+    if late := [program.name for program, _ in plan.programs if is_late(plan, program)]:
+        labels[f"{LABEL}.late-bound"] = " ".join(sorted(late))
     return labels | layer_labels(layers)
 
 

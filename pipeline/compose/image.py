@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.compose.component import program_layer, toolchain_layer
 from pipeline.compose.config import image_config
 from pipeline.compose.labels import GRAPH_LABEL
+from pipeline.compose.late import is_late, late_layer
 from pipeline.compose.layers import Layer, root_layer
 from pipeline.compose.system import system_layer, tools_layer
 from pipeline.digest import Digest, canonical_json, digest_json
@@ -100,8 +101,9 @@ def _layers(plan: ImagePlan, made: dict[tuple[object, ...], Layer]) -> Iterator[
         yield once(make, id(toolchain), id(lock), plan.platform, _builder_of(toolchain, plan))
     user = plan.base.model.spec.user
     for program, lock in plan.programs:
-        make = partial(_program, program, lock, plan.platform, builder, user)
-        yield once(make, id(program), id(lock), plan.platform, _builder_of(program, plan), user)
+        late = is_late(plan, program)
+        make = partial(_program, program, lock, plan.platform, builder, user, late)
+        yield once(make, id(program), id(lock), plan.platform, _builder_of(program, plan), user, late)
 
 
 def _builder_of(defined: Defined[Toolchain] | Program, plan: ImagePlan) -> int:
@@ -116,8 +118,15 @@ def _toolchain(
 
 
 def _program(
-    program: Program, lock: PackagesLock, platform: Platform, builder: Callable[[], State | None], user: User
+    program: Program,
+    lock: PackagesLock,
+    platform: Platform,
+    builder: Callable[[], State | None],
+    user: User,
+    late: bool,
 ) -> Layer:
+    if late:
+        return late_layer(lock.component, program, lock, platform, user)
     return program_layer(lock.component, program, lock, platform, builder(), user)
 
 

@@ -72,7 +72,7 @@ def _npm(component: str, package: NpmArchive, pin: NpmPin, platform: Platform, l
     folders: set[str] = set()
     target = _place(component, package.folder)
     files = tuple(dict.fromkeys(package.binaries.values()))
-    for below, archive in _archives(component, package, pin, platform, location):
+    for below, archive in npm_archives(component, package, pin, platform, location):
         place = _place(component, below)
         own = files if place == target else ()
         unpacked, source = _unpacked(archive, location), f"/{archive.folder}"
@@ -113,7 +113,7 @@ def _image(component: str, package: ImageFiles, pin: ImageFilesPin, location: Lo
     return Contents((Copy(source, package.path, place, ROOT, EPOCH, _FOR_ALL, package.exclude),), frozenset({place}))
 
 
-def _archives(
+def npm_archives(
     component: str, package: NpmArchive, pin: NpmPin, platform: Platform, location: Location
 ) -> Iterator[tuple[str, ArchivePin]]:
     """Yield every archive of a package for `platform`, with the folder it goes to below the component's own.

@@ -43,16 +43,6 @@ class LayoutExport:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryExport:
-    """Push the image under `ref`, or with `by_digest` untagged into the repository `ref`; `insecure` allows HTTP."""
-
-    ref: str
-    content: ImageContent
-    insecure: bool = False
-    by_digest: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class ArchiveExport:
     """Write a `docker load` archive to `file`, which may be a pipe (`/dev/fd/N`, listed in `pass_fds`)."""
 
@@ -68,7 +58,7 @@ class FilesExport:
     directory: Path
 
 
-Export: TypeAlias = LayoutExport | RegistryExport | ArchiveExport | FilesExport
+Export: TypeAlias = LayoutExport | ArchiveExport | FilesExport
 
 
 @dataclass(frozen=True, slots=True)

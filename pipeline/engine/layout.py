@@ -160,6 +160,31 @@ def holds(layout: Path, name: str, digest: Digest) -> bool:
         return False
 
 
+def manifests_of(layout: Path, name: str) -> Mapping[str, Digest]:
+    """Return the manifest of each platform that the image `name` has in `layout`, by platform; none where it is not.
+
+    Raises IntegrityError where what it names is absent or altered.
+    """
+    try:
+        named = [entry for entry in _read_index(layout) if entry["annotations"][REF_NAME] == name]
+        return dict(found for entry in named for found in _platforms(layout, entry))
+    except OSError as error:
+        raise IntegrityError(f"{layout}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(f"{layout} is no OCI layout: {error}", remedy="build into another folder") from error
+
+
+def _platforms(layout: Path, entry: Mapping[str, Any]) -> Iterator[tuple[str, Digest]]:
+    """Yield the platforms below an entry of an index; what is for none, attestations for one, is left out."""
+    described = _descriptor(entry)
+    document = json.loads(read_blob(layout, described.digest))
+    for below in document.get("manifests", ()):
+        yield from _platforms(layout, below)
+    if document.get("config", {}).get("mediaType") == CONFIG_TYPE:
+        config = json.loads(read_blob(layout, Digest(document["config"]["digest"])))
+        yield f"{config['os']}/{config['architecture']}", described.digest
+
+
 def _is_whole(layout: Path, descriptor: Descriptor) -> bool:
     """Tell whether a blob and all it names are there; what is read is checked, what is only named is measured."""
     if blob_path(layout, descriptor.digest).stat().st_size != descriptor.size:

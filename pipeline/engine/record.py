@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline.digest import Digest, digest_json, hex_of
+from pipeline.digest import Digest, hex_of
 from pipeline.engine.api import (
     Export,
     FilesExport,
     ImageContent,
     LayoutExport,
     ProgressSink,
-    RegistryExport,
     SecretFile,
     Solved,
     StepEvent,
@@ -111,8 +110,6 @@ def _export(export: Export, request: Request, answer: Answer) -> Digest | None:
     match export:
         case LayoutExport(directory, content):
             return _write_layout(directory, content, request.state)
-        case RegistryExport(_, content):
-            return digest_json([request.state.digest, content.config.decode()])
         case FilesExport(directory):
             for name, data in answer.files.items():
                 path = directory / name

@@ -16,11 +16,13 @@ from pipeline.models.kinds import (
     CommonTools,
     Definition,
     Matrix,
+    Policy,
     Root,
     Stack,
     TagPolicy,
     Toolchain,
     Toolpack,
+    Vex,
 )
 
 Kind = TypeVar("Kind", bound=Definition)
@@ -64,4 +66,6 @@ class Definitions:
     matrix: Defined[Matrix] | None = None
     toolpacks: Mapping[str, Defined[Toolpack]] = field(default_factory=lambda: MappingProxyType({}))
     tag_policies: Mapping[str, Defined[TagPolicy]] = field(default_factory=lambda: MappingProxyType({}))
+    vex: Mapping[str, Defined[Vex]] = field(default_factory=lambda: MappingProxyType({}))
+    policies: Mapping[str, Defined[Policy]] = field(default_factory=lambda: MappingProxyType({}))
     stacks: Mapping[str, Defined[Stack]] = field(default_factory=lambda: MappingProxyType({}))

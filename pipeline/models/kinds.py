@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from pipeline.models.exceptions import PolicySpec, VexSpec
 from pipeline.models.packages import Packages
 from pipeline.models.parts import Metadata, SmokeTests, User
 from pipeline.models.programs import AgentSpec, ToolpackSpec
@@ -306,6 +307,24 @@ class TagPolicy(Definition):
     """What it says."""
 
 
+class Vex(Definition):
+    """What a vulnerability means here, until when, and why."""
+
+    kind: Literal["Vex"]
+    """What this document defines."""
+    spec: VexSpec
+    """What it says."""
+
+
+class Policy(Definition):
+    """Checks that are let pass, and why."""
+
+    kind: Literal["Policy"]
+    """What this document defines."""
+    spec: PolicySpec
+    """What it lets pass."""
+
+
 KINDS: Mapping[str, type[Definition]] = MappingProxyType(
     {
         "Root": Root,
@@ -318,6 +337,8 @@ KINDS: Mapping[str, type[Definition]] = MappingProxyType(
         "Matrix": Matrix,
         "Stack": Stack,
         "TagPolicy": TagPolicy,
+        "Vex": Vex,
+        "Policy": Policy,
     }
 )
 FOLDERS: Mapping[str, str] = MappingProxyType(
@@ -332,5 +353,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         "Matrix": "matrix",
         "Stack": "stacks",
         "TagPolicy": "tag-policies",
+        "Vex": "vex",
+        "Policy": "policies",
     }
 )

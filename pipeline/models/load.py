@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -29,15 +29,19 @@ from pipeline.models.kinds import (
     CommonTools,
     Definition,
     Matrix,
+    Policy,
     Root,
     Stack,
     TagPolicy,
     Toolchain,
     Toolpack,
+    Vex,
 )
 from pipeline.models.packages import SOURCES
 from pipeline.models.references import broken_references
 from pipeline.models.values import EXAMPLES, without_credentials
+
+Single = TypeVar("Single", bound=Definition)
 
 _SHARED_NAMES: Mapping[str, str] = MappingProxyType({"Combo": "Base"})
 """Kinds whose names are taken from another kind's: both may stand in the same place."""
@@ -71,7 +75,7 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
         found = {key: one for key, one in found.items() if key[0] not in _OF_THE_UPPERMOST}
         here: dict[tuple[str, str], Defined[Definition]] = {}
         for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
-            defined, problems = _load(path, _shown(path, project))
+            defined, problems = _load(path, _shown(path, project), KINDS)
             errors.extend(problems)
             if defined is None:
                 unusable.add(path.stem)
@@ -93,6 +97,15 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
     if errors:
         raise ErrorGroup(tuple(sorted(errors, key=_order)))
     return definitions
+
+
+def read_definition(path: Path, shown: str, model: type[Single]) -> Single:
+    """Return the one definition in a file that is no part of a project; raises ErrorGroup with all that is wrong."""
+    kind = model.__name__
+    found, errors = _load(path, shown, {kind: model})
+    if found is None:
+        raise ErrorGroup(tuple(errors))
+    return found.model
 
 
 def _without_outdated(
@@ -146,39 +159,41 @@ def _definitions(found: Mapping[tuple[str, str], Defined[Definition]], inherited
         next(iter(_of(found, Matrix).values()), None),
         _of(found, Toolpack),
         _of(found, TagPolicy),
+        _of(found, Vex),
+        _of(found, Policy),
         _of(found, Stack),
     )
 
 
-def _load(path: Path, shown: str) -> tuple[Defined[Definition] | None, list[AgcError]]:
+def _load(path: Path, shown: str, kinds: Mapping[str, type[Single]]) -> tuple[Defined[Single] | None, list[AgcError]]:
     document, problems = read_document(path, shown)
     errors = list(problems)
     if document is None:
         return None, errors
     if not isinstance(document.data, dict):
         return None, [*errors, DefinitionError("a definition is a mapping", location=document.places.locate(()))]
-    if unknown := _head_errors(document):
+    if unknown := _head_errors(document, kinds):
         return None, [*errors, *unknown]
     kind = document.data["kind"]
     try:
-        model = KINDS[kind].model_validate(document.data)
+        model = kinds[kind].model_validate(document.data)
     except ValidationError as error:
         parts = [dict(part) for part in error.errors(include_url=False)]
-        return None, [*errors, *(_explain(document, KINDS[kind], part) for part in parts if not _follows(part, parts))]
+        return None, [*errors, *(_explain(document, kinds[kind], part) for part in parts if not _follows(part, parts))]
     return (None if errors else Defined(model, document.places)), errors
 
 
-def _head_errors(document: Document) -> list[AgcError]:
+def _head_errors(document: Document, kinds: Iterable[str]) -> list[AgcError]:
     """Return what is wrong with the two keys that say what the rest means."""
     errors: list[AgcError] = []
     version, kind = document.data.get("apiVersion"), document.data.get("kind")
     if version != API_VERSION:
         place = document.places.locate(("apiVersion",))
         errors.append(DefinitionError(f"`apiVersion` must be `{API_VERSION}`", location=place))
-    if not isinstance(kind, str) or kind not in KINDS:
+    if not isinstance(kind, str) or kind not in kinds:
         place = document.places.locate(("kind",))
         text = "`kind` is missing" if kind is None else f"unknown kind {_shorten(kind)}"
-        errors.append(DefinitionError(text, location=place, remedy=suggest(str(kind), KINDS)))
+        errors.append(DefinitionError(text, location=place, remedy=suggest(str(kind), kinds)))
     return errors
 
 
@@ -190,7 +205,7 @@ def _follows(part: dict[str, Any], parts: list[dict[str, Any]]) -> bool:
     )
 
 
-def _explain(document: Document, model: type[Definition], part: dict[str, Any]) -> DefinitionError:
+def _explain(document: Document, model: type[BaseModel], part: dict[str, Any]) -> DefinitionError:
     """Return what pydantic found in the words of this format, without anything that looks like a credential."""
     path, source = _without_tag(tuple(step for step in part["loc"] if step != "[key]"))
     text, remedy = _words(model, path, part, source)
@@ -205,7 +220,7 @@ def _without_tag(path: KeyPath) -> tuple[KeyPath, str]:
     return path, ""
 
 
-def _words(model: type[Definition], path: KeyPath, part: dict[str, Any], source: str) -> tuple[str, str]:
+def _words(model: type[BaseModel], path: KeyPath, part: dict[str, Any], source: str) -> tuple[str, str]:
     """Return message and remedy."""
     shown = ".".join(str(step) for step in path)
     text, remedy = "", ""

@@ -179,6 +179,8 @@ _HOST = r"^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$"
 _URL = r"^https?://[^\s\"'<>]+$"
 MEMORY = r"^[1-9][0-9]{0,5}[mg]$"
 """The form of an amount of memory."""
+VULNERABILITY = r"^[A-Z][A-Za-z0-9]*(-[A-Za-z0-9:]+)+$"
+IMAGE_PATTERN = r"^[a-z0-9*?-]{1,80}$"
 _IMAGE = r"^[a-z0-9.-]+(:\d+)?/[a-z0-9._/-]+:[A-Za-z0-9._-]+$"
 TAG_FIELDS = frozenset({"commit", "date", "major", "minor", "version"})
 """What a tag policy may fill in."""
@@ -195,6 +197,8 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         _HOST: "`api.example.com` or `*.example.com`",
         _URL: "`https://example.com/path`",
         MEMORY: "`512m` or `4g`",
+        VULNERABILITY: "`CVE-2026-12345`",
+        IMAGE_PATTERN: "`node-bun-*`",
         _IMAGE: "`docker.io/library/debian:trixie-slim`",
     }
 )

@@ -73,7 +73,7 @@ def calls(subject: Subject) -> Calls:
             ' "${AGC_REGISTRY%%/*}"'
         ),
         publish=(
-            f'{_AGC} build --changed --locked --against "$AGC_REGISTRY" --output "push:$AGC_REGISTRY"'
+            f'{_AGC} publish --changed --locked --against "$AGC_REGISTRY" --to "$AGC_REGISTRY"'
             ' ${AGC_PLATFORMS:+--platform "$AGC_PLATFORMS"} --junit junit.xml'
         ),
     )

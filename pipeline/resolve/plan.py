@@ -15,7 +15,7 @@ from pipeline.models.packages import Package, PypiPackage
 from pipeline.models.parts import SmokeTest
 from pipeline.platform import Platform
 from pipeline.resolve.capabilities import brought, check_fit, provided
-from pipeline.resolve.lock import Locks
+from pipeline.resolve.lock import Locks, asked_for
 from pipeline.resolve.matrix import Parts, check_exclusion, image_names, sidecars
 from pipeline.resolve.pins import PackagesLock, SystemPin
 
@@ -47,7 +47,8 @@ class ImagePlan:
     """All an image is made of, lowest layer first.
 
     `brought` are toolchains that are there for a program and off PATH. `mock` and `builder` are no part of the image:
-    what the mock of model APIs runs in beside a work test, and what wheels are installed by.
+    what the mock of model APIs runs in beside a work test, and what wheels are installed by. A `late` image holds, in
+    place of programs whose licence wants that, what fetches them at first run.
     """
 
     name: str
@@ -62,11 +63,18 @@ class ImagePlan:
     toolpack: tuple[Defined[Toolpack], PackagesLock] | None = None
     mock: ImagePlan | None = None
     builder: ImagePlan | None = None
+    late: bool = False
 
     @property
     def programs(self) -> tuple[LockedProgram, ...]:
         """What runs in the image, the one the container is for last."""
         return tuple(part for part in (self.toolpack, self.agent) if part)
+
+    @property
+    def asked_for(self) -> tuple[str, ...]:
+        """The Debian packages that its base, its common tools and its toolchains name; its root may have some."""
+        tools = (item.model.spec for item in self.common_tools)
+        return asked_for(self.base.model.spec, tools, (item.model.spec for item, _ in self.toolchains))
 
     @property
     def program(self) -> LockedProgram | None:

@@ -14,11 +14,14 @@ from pipeline.compose.image import Composition, combined_digest, compose, compos
 from pipeline.compose.layers import EPOCH
 from pipeline.digest import Digest
 from pipeline.engine.api import Compression, ImageContent, LayoutExport, ProgressSink, StepEvent, StepStatus
-from pipeline.engine.layout import adopt, read_blob, read_manifest, staged
+from pipeline.engine.layout import adopt, read_manifest, staged
 from pipeline.errors import BuildError, SourceGoneError
 from pipeline.resolve.plan import ImagePlan
 from pipeline.settings import NPM_REGISTRY
+from pipeline.stages.destinations import Destinations, open_destinations
+from pipeline.stages.made import Made
 from pipeline.stages.outputs import Output, OutputKind, Parcel, deliver, destination, run_command
+from pipeline.stages.publishing import push_latest
 from pipeline.stages.recording import Publication, publication
 from pipeline.stages.report import ImageReport, LayerReport, PlatformReport
 from pipeline.stages.results import Result, recall, recipe, remember
@@ -110,11 +113,13 @@ async def build_image(
     locked: bool,
     tested: bool = True,
     on_pushed: Callable[[Publication], None] | None = None,
+    on_made: Callable[[Made], None] | None = None,
+    destinations: Destinations | None = None,
 ) -> ImageReport:
     """Build, test and deliver one image on all platforms of `plans`; raises and writes nothing where one fails.
 
-    Every smoke report is added to `tests`, that of a failure too; without `tested` no smoke test is run. `on_pushed`
-    hears of an image once all of it is in its registry.
+    Every smoke report is added to `tests`, that of a failure too; without `tested` no smoke test is run. `on_made`
+    hears of an image once it lies in its layout, `on_pushed` once all of it is in its registry, one of `destinations`.
     """
     clock = Clock()
     name = plans[0].name
@@ -141,7 +146,9 @@ async def build_image(
                 Parcel(done.composition.plan.platform, done.composition.rootfs, _content(done.composition, compression))
                 for done in ready
             ]
-            await deliver(output, name, parcels, read_blob(target, result.digest), bench)
+            await deliver(output, name, parcels, bench)
+            if output.kind is OutputKind.PUSH:
+                await _push(_made(ready, result, target), output.target, bench, destinations)
         made = recipe([done.composition for done in ready], compression, engine, tested=tested)
         remember(made, result, bench.settings)
     digest, manifests = result.digest, result.manifests
@@ -154,6 +161,8 @@ async def build_image(
         )
         for done in ready
     )
+    if on_made:
+        on_made(_made(ready, result, target))
     if on_pushed and output.kind is OutputKind.PUSH:
         composed = [done.composition for done in ready]
         on_pushed(publication(f"{output.target}/{name}", digest, composed, manifests, target))
@@ -169,6 +178,20 @@ async def build_image(
         run_command(output, name, digest, tuple(secrets)),
         tested,
     )
+
+
+def _made(ready: Sequence[Tested], result: Result, layout: Path) -> Made:
+    compositions = tuple(done.composition for done in ready)
+    return Made(compositions[0].plan.name, compositions, result, layout, tuple(done.smoke for done in ready))
+
+
+async def _push(made: Made, namespace: str, bench: Workbench, destinations: Destinations | None) -> None:
+    with bench.reporter.stage(f"push {namespace}/{made.name}"):
+        if destinations:
+            await push_latest(made, namespace, destinations)
+            return
+        async with open_destinations([namespace], bench) as opened:
+            await push_latest(made, namespace, opened)
 
 
 async def _export(

@@ -43,7 +43,12 @@ async def for_each(
         if len(items) == 1 or (len(errors) > 1 and all(error is first for error in errors.values())):
             raise first
         for index, error in errors.items():
-            if not error.message.startswith(label(items[index])):
-                error.message = f"{label(items[index])}: {error.message}"
-        raise ErrorGroup(tuple(errors[index] for index in sorted(errors)))
+            for part in _each(error):
+                if not part.message.startswith(label(items[index])):
+                    part.message = f"{label(items[index])}: {part.message}"
+        raise ErrorGroup(tuple(error for index in sorted(errors) for error in _each(errors[index])))
     return tuple(results[index] for index in range(len(items)))
+
+
+def _each(error: AgcError) -> tuple[AgcError, ...]:
+    return error.errors if isinstance(error, ErrorGroup) else (error,)

@@ -11,13 +11,10 @@ from pathlib import Path
 
 import anyio
 
-from pipeline.catalog.credentials import find_credentials
-from pipeline.catalog.push import push_index
-from pipeline.engine.api import ArchiveExport, Compression, Export, ImageContent, ProgressSink, RegistryExport
+from pipeline.engine.api import ArchiveExport, Compression, ImageContent
 from pipeline.errors import OutputError, UsageError
 from pipeline.graph import State
 from pipeline.platform import Platform
-from pipeline.resolve.oci import parse_reference
 from pipeline.stages.workbench import Workbench
 
 _FORMS = "oci:DIR, docker, push:REGISTRY/NAMESPACE or none"
@@ -75,18 +72,10 @@ class Parcel:
     content: ImageContent
 
 
-async def deliver(output: Output, name: str, parcels: Sequence[Parcel], index: bytes, bench: Workbench) -> None:
-    """Carry an image that lies in the layout on to where it is wanted.
-
-    `index` is what its name means in the layout: the index of its platforms where it has several.
-    """
-    match output.kind:
-        case OutputKind.DOCKER:
-            await _load(name, parcels[0], bench)
-        case OutputKind.PUSH:
-            await _push(f"{output.target}/{name}", parcels, index, bench)
-        case OutputKind.OCI | OutputKind.NONE:
-            pass
+async def deliver(output: Output, name: str, parcels: Sequence[Parcel], bench: Workbench) -> None:
+    """Hand an image to a daemon on this machine, where that is wanted."""
+    if output.kind is OutputKind.DOCKER:
+        await _load(name, parcels[0], bench)
 
 
 def destination(output: Output, name: str) -> tuple[str, ...]:
@@ -118,28 +107,6 @@ def run_command(output: Output, name: str, digest: str, secrets: tuple[str, ...]
             return ""
 
 
-async def _push(repository: str, parcels: Sequence[Parcel], index: bytes, bench: Workbench) -> None:
-    """Push an image as `latest`: one platform at once, several by digest first and then the index that names them."""
-    reference = parse_reference(f"{repository}:latest")
-    insecure = reference.base_url.startswith("http:")
-    several = len(parcels) > 1
-    for parcel in parcels:
-        ref = repository if several else f"{repository}:latest"
-        export = RegistryExport(ref, parcel.content, insecure=insecure, by_digest=several)
-        with bench.reporter.stage(f"push {repository} {parcel.platform}") as sink:
-            await _solve(parcel, export, bench, sink)
-    if several:
-        credentials = await find_credentials(reference.registry, os.environ)
-        async with bench.http_client() as client:
-            await push_index(reference, index, client, credentials)
-
-
-async def _solve(parcel: Parcel, export: Export, bench: Workbench, sink: ProgressSink) -> None:
-    await bench.engine.solve(
-        parcel.rootfs, platform=parcel.platform, layouts=bench.layouts, exports=(export,), on_progress=sink
-    )
-
-
 async def _load(name: str, parcel: Parcel, bench: Workbench) -> None:
     """Stream the image into `docker load` through a pipe: the bytes pass by this program.
 
@@ -153,7 +120,9 @@ async def _load(name: str, parcel: Parcel, bench: Workbench) -> None:
             reader = -1
             export = ArchiveExport(f"/dev/fd/{writer}", content, (writer,))
             with bench.reporter.stage("docker load") as sink:
-                await _solve(parcel, export, bench, sink)
+                await bench.engine.solve(
+                    parcel.rootfs, platform=parcel.platform, layouts=bench.layouts, exports=(export,), on_progress=sink
+                )
             os.close(writer)
             writer = -1
             words = b"".join([chunk async for chunk in docker.stderr]) if docker.stderr else b""

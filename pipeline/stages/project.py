@@ -16,6 +16,7 @@ from pipeline.resolve.plan import ImagePlan, plan_images
 from pipeline.resolve.stack_plan import StackPlan
 from pipeline.resolve.stacks import plan_stacks
 from pipeline.settings import Settings, load_settings
+from pipeline.verify.policy import check_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class Project:
     def stacks(self, *names: str) -> tuple[StackPlan, ...]:
         """Return the stacks called `names`, all where none is given; raises ErrorGroup with all that is wrong."""
         return plan_stacks(self.definitions, self.locks, names)
+
+    def check_policy(self) -> None:
+        """Raise ErrorGroup with every policy check that the definitions do not pass."""
+        check_policy(self.definitions)
 
     def plan(self, names: tuple[str, ...], platforms: tuple[Platform, ...]) -> tuple[ImagePlan, ...]:
         """Return the plans of `names`, all images where none is given.

@@ -24,7 +24,7 @@ from pipeline.models.defined import Defined
 from pipeline.models.kinds import Root, RootSpec
 from pipeline.platform import Platform, host_platform
 from pipeline.resolve.debian import resolve_packages
-from pipeline.resolve.lock import asked_for, tool_packages
+from pipeline.resolve.lock import tool_packages
 from pipeline.resolve.pins import BootstrapPin, RootLock, SystemPin
 from pipeline.resolve.plan import ImagePlan
 from pipeline.stages.workbench import Workbench
@@ -116,7 +116,7 @@ async def freshen(plan: ImagePlan, gone: str, bench: Workbench) -> ImagePlan:
     found = await resolve_packages(
         root_state(plan),
         plan.root.defined.model.spec,
-        _asked_for(plan),
+        plan.asked_for,
         tool_packages(item.model.spec for item in plan.common_tools),
         archive_mirrors(plan.root.defined.model.spec, bench),
         plan.platform,
@@ -199,11 +199,6 @@ def _has_file(plan: ImagePlan, name: str) -> bool:
     return any(pin.path.endswith(f"/{name}") for pin in plan.system.packages)
 
 
-def _asked_for(plan: ImagePlan) -> tuple[str, ...]:
-    tools = (item.model.spec for item in plan.common_tools)
-    return asked_for(plan.base.model.spec, tools, (item.model.spec for item, _ in plan.toolchains))
-
-
 def _moved(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[Moved, ...]:
     return tuple(
         Moved(name, before.get(name, ""), after.get(name, ""))
@@ -228,7 +223,7 @@ def _root_record(locked: Digest, bench: Workbench) -> Path:
 
 
 def _packages_record(plan: ImagePlan, bench: Workbench) -> Path:
-    key = digest_json([plan.root.digest, _asked_for(plan), [pin.sha256 for pin in plan.system.packages]])
+    key = digest_json([plan.root.digest, plan.asked_for, [pin.sha256 for pin in plan.system.packages]])
     return bench.settings.cache / "moved" / f"packages-{hex_of(key)}.json"
 
 

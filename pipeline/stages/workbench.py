@@ -143,7 +143,12 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
     import httpx  # slow to import, and a build that finds everything locked never needs the network
 
     context = _tls(settings.ca_bundle)
-    mounts = {
+    # As everywhere: what is on this machine, or named in no_proxy, is reached without a proxy.
+    hosts = ["localhost", "127.0.0.1", *(host.strip().lstrip(".") for host in settings.proxy.no.split(","))]
+    mounts: dict[str, httpx.AsyncHTTPTransport | None] = {
+        f"all://{pattern}": None for host in hosts if host for pattern in (host, f"*.{host}")
+    }
+    mounts |= {
         f"{scheme}://": httpx.AsyncHTTPTransport(proxy=address, verify=context)
         for scheme, address in (("http", settings.proxy.http), ("https", settings.proxy.https))
         if address

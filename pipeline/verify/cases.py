@@ -10,6 +10,7 @@ from typing import Literal
 from pipeline.compose.component import program_commands, toolchain_commands
 from pipeline.compose.config import entrypoint, environment
 from pipeline.compose.image import Composition
+from pipeline.compose.late import is_late, late_archives, late_commands
 from pipeline.errors import Location
 from pipeline.graph import Mount, Network, State
 from pipeline.models.defined import Program
@@ -97,7 +98,12 @@ def _cases(composition: Composition) -> Iterator[SmokeCase]:
         yield _presence(composition, component, toolchain_commands(toolchain), toolchain.at("spec", "packages"))
     for program, lock in plan.programs:
         component = lock.component
-        yield _presence(composition, component, _found(component, program), program.at("spec", "packages"))
+        yield _presence(
+            composition,
+            component,
+            _found(component, program, late=is_late(plan, program)),
+            program.at("spec", "packages"),
+        )
         yield from _declared(
             composition, component, program.model.spec.smoke, lock.version, program.at("spec", "smoke")
         )
@@ -108,9 +114,11 @@ def _cases(composition: Composition) -> Iterator[SmokeCase]:
         yield from _declared(composition, lock.component, started, lock.version, place)
 
 
-def _found(component: str, program: Program) -> Mapping[str, str]:
+def _found(component: str, program: Program, *, late: bool) -> Mapping[str, str]:
     """Return the file that PATH finds for each command of a program, and the file behind one that is wrapped."""
     commands = program_commands(component, program)
+    if late:
+        return late_commands(component, program)
     if not program.model.spec.brings:
         return {path.rpartition("/")[2]: file for path, file in commands.items()}
     return {**{path.rpartition("/")[2]: path for path in commands}, **{file: file for file in commands.values()}}
@@ -151,13 +159,14 @@ def _case(
 ) -> SmokeCase:
     plan = composition.plan
     base = plan.base.model.spec
+    held, archives = late_archives(plan)
     state = composition.rootfs.run(
         *("sh", "-c", _RUNNER, "smoke", str(timeout), expected, *command),
-        env=sorted({**environment(plan), **env}.items()),
+        env=sorted({**environment(plan), **env, **dict(held)}.items()),
         cwd=base.workspace,
         user=f"{base.user.uid}:{base.user.gid}",
         network=network,
-        mounts=mounts,
+        mounts=(*mounts, *archives),
         output=_RESULT,
     )
     case = SmokeCase(component, name, timeout, state)

@@ -9,20 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.engine.support import IMAGE, Agc, Run, free_port, wait_for
-
-REGISTRY = """\
-version: 0.1
-log:
-  accesslog: {{disabled: false}}
-storage:
-  filesystem: {{rootdirectory: {folder}}}
-http:
-  addr: 127.0.0.1:{port}
-"""
+from tests.engine.support import IMAGE, Agc, Run, end, wait_for
+from tests.registry.server import Registry, run_registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +26,6 @@ class Docker:
         return subprocess.run(
             ["docker", "--host", self.host, *arguments], check=check, capture_output=True, text=True, timeout=120
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Registry:
-    """An image registry."""
-
-    address: str
-    log: Path
-
-    def uploads(self) -> list[str]:
-        """Return the requests so far that changed something, as the access log has them."""
-        lines = self.log.read_text().splitlines()
-        return [line for line in lines if any(f'"{method} /v2/' in line for method in ("PUT", "POST", "PATCH"))]
 
 
 @pytest.fixture(scope="session")
@@ -72,20 +49,7 @@ def docker() -> Iterator[Docker]:
                 pytest.skip(f"dockerd does not start here: {words}")
             yield docker
         finally:
-            end_daemon(daemon)
-
-
-def end_daemon(daemon: subprocess.Popen[bytes]) -> None:
-    """End a daemon and what it started."""
-    children = psutil.Process(daemon.pid).children(recursive=True) if daemon.poll() is None else []
-    daemon.terminate()
-    try:
-        daemon.wait(30)
-    except subprocess.TimeoutExpired:
-        daemon.kill()
-        daemon.wait()
-    for child in psutil.wait_procs(children, timeout=5)[1]:
-        child.kill()
+            end(daemon)
 
 
 @pytest.fixture(scope="session")
@@ -100,14 +64,5 @@ def loaded(agc: Agc, first: Run, docker: Docker) -> Run:
 @pytest.fixture(scope="session")
 def registry() -> Iterator[Registry]:
     """Start an empty registry."""
-    if shutil.which("docker-registry") is None:
-        pytest.skip("docker-registry is not installed")
-    with tempfile.TemporaryDirectory(prefix="agc-r-") as name, Path(name, "log").open("w") as log:
-        folder, port = Path(name), free_port()
-        (folder / "config.yml").write_text(REGISTRY.format(folder=folder / "data", port=port))
-        server = subprocess.Popen(["docker-registry", "serve", folder / "config.yml"], stdout=log, stderr=log)
-        try:
-            wait_for("the registry", lambda: "listening on" in (folder / "log").read_text())
-            yield Registry(f"localhost:{port}", folder / "log")
-        finally:
-            end_daemon(server)
+    with run_registry() as registry:
+        yield registry

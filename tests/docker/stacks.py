@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.docker.conftest import Docker, end_daemon
-from tests.engine.support import CHECKOUT, Agc, Run, wait_for
+from tests.docker.conftest import Docker
+from tests.engine.support import CHECKOUT, Agc, Run, end, wait_for
 
 # Docker keeps internal networks apart by rules of the host's firewall, so it may make them, in a network of its own.
 _DAEMON = "ip link set lo up && exec dockerd "
@@ -65,7 +65,7 @@ def fenced_daemon() -> Iterator[FencedDocker]:
                 pytest.skip(f"dockerd does not start here: {Path(name, 'log').read_text().splitlines()[-1:]}")
             yield docker
         finally:
-            end_daemon(daemon)
+            end(daemon)
 
 
 def mock_service() -> dict[str, Any]:

@@ -15,9 +15,9 @@ from pipeline.models.load import load_definitions
 from pipeline.platform import host_platform
 from pipeline.resolve.lock import packages_inputs, system_inputs
 from pipeline.resolve.pins import ArchivePin, NpmPin, PackagesLock, SystemLock
-from tests.docker.conftest import Registry
 from tests.engine.small import SHIPPED_LOCK, read_lock, small_project, write_lock
 from tests.engine.support import CHECKOUT, NOWHERE, Agc, free_port, write_files
+from tests.registry.server import Registry
 from tests.unit.compose.samples import of_npm
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]

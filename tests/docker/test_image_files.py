@@ -15,19 +15,15 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import anyio
-import httpx
 import pytest
 
-from pipeline.catalog.push import push_index
 from pipeline.digest import digest_bytes, hex_of
 from pipeline.engine.layout import INDEX_TYPE, MANIFEST_TYPE
 from pipeline.errors import ExitCode
 from pipeline.platform import PLATFORMS, host_platform
-from pipeline.resolve.oci import parse_reference
-from tests.docker.conftest import Registry
 from tests.engine.small import read_lock
 from tests.engine.support import Agc, write_files
+from tests.registry.server import Registry
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
@@ -85,12 +81,7 @@ def mirrored(agc: Agc, registry: Registry, tmp_path_factory: pytest.TempPathFact
             {"mediaType": MANIFEST_TYPE, "digest": digest_bytes(content), "size": len(content), "platform": system}
         )
     index = json.dumps({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}).encode()
-
-    async def put() -> None:
-        async with httpx.AsyncClient() as client:
-            await push_index(parse_reference(f"{registry.address}/dotnet/sdk:10.0"), index, client, None)
-
-    anyio.run(put)
+    registry.put_index("dotnet/sdk", "10.0", index)
     return agc.given(AGC_MIRRORS=f"{HOST}/dotnet/={registry.address}/dotnet/")
 
 

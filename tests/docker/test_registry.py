@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.conftest import Registry
 from tests.engine.support import IMAGE, NOWHERE, Agc, Run, free_port
+from tests.registry.server import Registry
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 

@@ -7,18 +7,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import anyio
-import httpx
 import pytest
 
-from pipeline.catalog.push import push_index
 from pipeline.digest import digest_bytes, hex_of
 from pipeline.engine.layout import INDEX_TYPE, MANIFEST_TYPE
 from pipeline.platform import host_platform
-from pipeline.resolve.oci import parse_reference
-from tests.docker.conftest import Registry
 from tests.engine.small import read_lock, small_project
 from tests.engine.support import CHECKOUT, Agc, Run, write_files
+from tests.registry.server import Registry
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -44,12 +40,7 @@ def mirrored(agc: Agc, first: Run, registry: Registry) -> Agc:
         "platform": {"os": PLATFORM.os, "architecture": PLATFORM.architecture},
     }
     index = json.dumps({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]}).encode()
-
-    async def put() -> None:
-        async with httpx.AsyncClient() as client:
-            await push_index(parse_reference(f"{registry.address}/library/debian:trixie-slim"), index, client, None)
-
-    anyio.run(put)
+    registry.put_index("library/debian", "trixie-slim", index)
     return agc.given(AGC_MIRRORS=f"docker.io/library/={registry.address}/library/")
 
 

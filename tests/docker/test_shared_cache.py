@@ -10,10 +10,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.docker.conftest import Registry
 from tests.engine.remote import remote_daemon
 from tests.engine.small import small_project
 from tests.engine.support import Agc, Run, free_port
+from tests.registry.server import Registry
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 

@@ -36,7 +36,7 @@ def small_project(folder: Path, smoke: str = PASSES) -> Path:
     definitions = load_definitions([CHECKOUT / "definitions", folder / "definitions"], folder)
     shipped = SystemLock.model_validate(read_lock(SHIPPED_LOCK / "bases" / "node-bun.json"))
     system = tuple(
-        pins.model_copy(update={"packages": tuple(pin for pin in pins.packages if pin.name == "tini")})
+        pins.model_copy(update={"packages": tuple(pin for pin in pins.packages if pin.name == "tini"), "tools": ()})
         for pins in shipped.system
     )
     inputs = system_inputs(definitions, definitions.bases["small"].model.spec)

@@ -287,6 +287,19 @@ def finish(process: subprocess.Popen[str], seconds: float = 300) -> Run:
     return Run(process.returncode, stdout or "", stderr or "")
 
 
+def end(daemon: subprocess.Popen[bytes]) -> None:
+    """End a daemon and what it started."""
+    children = psutil.Process(daemon.pid).children(recursive=True) if daemon.poll() is None else []
+    daemon.terminate()
+    try:
+        daemon.wait(30)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
+    for child in psutil.wait_procs(children, timeout=5)[1]:
+        child.kill()
+
+
 def free_port() -> int:
     """Return a port of loopback that nobody listens on."""
     with socket.socket() as probe:

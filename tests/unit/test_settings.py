@@ -162,3 +162,18 @@ def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
     """Neither is of use alone."""
     with pytest.raises(ErrorGroup, match="engine: tls-cert and tls-key belong together"):
         load_settings(tmp_path, {"AGC_TLS_CERT": "/c.pem"})
+
+
+def test_a_key_to_sign_with_is_relative_to_the_project(tmp_path: Path) -> None:
+    """As all paths are; what is no path is left as it is."""
+    text = '[sign]\nkey = "file:keys/release.key"\npassword-file = "keys/password"'
+
+    sign = load_settings(project(tmp_path, text), {}).sign
+    assert (sign.key, sign.password_file) == (f"file:{tmp_path}/keys/release.key", tmp_path / "keys/password")
+    assert load_settings(tmp_path, {"AGC_SIGN_KEY": "env:KEY"}).sign.key == "env:KEY"
+
+
+def test_two_ways_to_sign_are_one_too_many(tmp_path: Path) -> None:
+    """Nobody is to guess which of them counts."""
+    with pytest.raises(ErrorGroup, match="two ways to sign"):
+        load_settings(tmp_path, {"AGC_SIGN_KEY": "env:KEY", "AGC_SIGN_KEYLESS": "1"})

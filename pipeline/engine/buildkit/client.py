@@ -22,7 +22,6 @@ from pipeline.engine.api import (
     ImageContent,
     LayoutExport,
     ProgressSink,
-    RegistryExport,
     SecretFile,
     Solved,
 )
@@ -144,13 +143,6 @@ def export_argument(export: Export) -> str:
     match export:
         case LayoutExport(directory, content):
             return csv_record("type=oci", "tar=false", f"dest={directory}", *_image_attributes(content))
-        case RegistryExport(ref, content, insecure, by_digest):
-            extra = (
-                *(("registry.insecure=true",) if insecure else ()),
-                *(("push-by-digest=true",) if by_digest else ()),
-            )
-            named = replace(content, name=ref)
-            return csv_record("type=image", "push=true", *extra, *_image_attributes(named))
         case ArchiveExport(file, content):
             return csv_record("type=docker", f"dest={file}", *_image_attributes(content, oci=False))
         case FilesExport(directory):
@@ -180,14 +172,12 @@ def _image_digest(metadata: Path) -> Digest | None:
     return document.get("containerimage.digest")
 
 
-def _destination(export: Export) -> str | None:
+def _destination(export: Export) -> str:
     match export:
         case LayoutExport(directory) | FilesExport(directory):
             return str(directory)
         case ArchiveExport(file):
             return file
-        case RegistryExport():
-            return None
 
 
 def _masked(secrets: Iterable[SecretFile]) -> tuple[bytes, ...]:

@@ -21,7 +21,6 @@ from pipeline.engine.api import (
     FilesExport,
     LayoutExport,
     ProgressSink,
-    RegistryExport,
     SecretFile,
     Solved,
     StepEvent,
@@ -129,9 +128,9 @@ class Dagger:
                     return None
                 case LayoutExport():
                     return await self._export_image(export, directory, platform, _parts(state, layouts))
-                case ArchiveExport() | RegistryExport():
+                case ArchiveExport():
                     raise OutputError(
-                        "the Dagger engine writes OCI layouts only: what it would push itself is not what was tested",
+                        "the Dagger engine does not speak to a Docker daemon: it writes OCI layouts",
                         remedy="--output oci:DIR, then skopeo copy; or build with --engine buildkit",
                     )
                 case _ as unreachable:

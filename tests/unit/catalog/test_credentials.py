@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from pipeline.catalog.credentials import Credentials, find_credentials
+from pipeline.catalog.credentials import IDENTITY, Credentials, find_credentials, variables
 from pipeline.errors import OutputError
 
 SECRET = "c4n4ry"  # noqa: S105  # what must never be shown
@@ -80,3 +80,37 @@ def test_a_helper_that_is_not_installed_is_named(tmp_path: Path) -> None:
 def test_a_password_has_no_representation() -> None:
     """What is logged by accident holds the user name only."""
     assert SECRET not in repr(Credentials("me", SECRET))
+
+
+def test_the_environment_comes_first(tmp_path: Path) -> None:
+    """By the name of the registry, in capitals."""
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"reg.example:5000": auth("other:x")}}))
+    name, password = variables("reg.example:5000")
+    told = {name: "me", password: SECRET, "DOCKER_CONFIG": str(tmp_path)}
+
+    assert (name, password) == ("AGC_REGISTRY_REG_EXAMPLE_5000_USERNAME", "AGC_REGISTRY_REG_EXAMPLE_5000_PASSWORD")
+    assert anyio.run(find_credentials, "reg.example:5000", told) == Credentials("me", SECRET)
+    assert anyio.run(find_credentials, "other.example", told) is None
+
+
+def test_half_a_login_in_the_environment_is_an_error(tmp_path: Path) -> None:
+    """Rather than to be refused as somebody else."""
+    _, password = variables("ghcr.io")
+
+    with pytest.raises(OutputError, match="GHCR_IO_USERNAME") as raised:
+        anyio.run(find_credentials, "ghcr.io", {password: SECRET, "HOME": str(tmp_path)})
+
+    assert SECRET not in str(raised.value)
+
+
+def test_an_identity_token_stands_for_a_password(tmp_path: Path) -> None:
+    """As Azure's tools write it."""
+    entry = {**auth("00000000:"), "identitytoken": SECRET}
+
+    assert find(tmp_path, "x.azurecr.io", {"auths": {"x.azurecr.io": entry}}) == Credentials(IDENTITY, SECRET)
+
+
+@pytest.mark.parametrize("document", [{"auths": 5}, {"auths": {"registry.example": "x"}}, {"credHelpers": []}])
+def test_a_file_of_another_shape_has_no_login(tmp_path: Path, document: Any) -> None:
+    """It may be there for something else."""
+    assert find(tmp_path, "registry.example", document) is None

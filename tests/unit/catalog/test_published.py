@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from pipeline.catalog.credentials import Credentials
+from pipeline.catalog.patience import Patience
 from pipeline.catalog.published import read_published
 from pipeline.catalog.record import Catalog, ImageRecord
 from pipeline.digest import Digest, digest_bytes
@@ -79,7 +80,7 @@ def read(
 
     async def work() -> ImageRecord | None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-            return await read_published(REFERENCE, platforms, client, credentials)
+            return await read_published(REFERENCE, platforms, client, credentials, Patience(0, 0, 0, 0))
 
     return anyio.run(work)
 
@@ -191,15 +192,15 @@ def _answering(status: int, headers: Mapping[str, str] | None = None, content: b
 
 
 REFUSALS = {
-    "unreachable": (_unreachable, "registry.example cannot be asked: refused"),
+    "unreachable": (_unreachable, "registry.example cannot be asked: .*: refused"),
     "no login": (_answering(401, {"WWW-Authenticate": "Basic"}), "the registry wants a login"),
     "forbidden": (_answering(403), "registry.example answers with HTTP 403"),
-    "broken": (_answering(500), "registry.example answers with HTTP 500"),
+    "broken": (_answering(500), "the registry says HTTP 500"),
     "no JSON": (_answering(200, content=b"<html>"), "did not answer with JSON"),
     "no object": (_answering(200, content=b"[]"), "did not answer with an object"),
     "no image": (_answering(200, content=b"{}"), "is no image that can be read"),
     "odd index": (_answering(200, content=b'{"manifests": [1]}'), "is no image that can be read"),
-    "endless": (_answering(200, content=b" " * (5 << 20)), "larger than 4 MiB"),
+    "endless": (_answering(200, content=b" " * (5 << 20)), "more than 4096 KiB"),
 }
 
 

@@ -20,7 +20,6 @@ from pipeline.engine.api import (
     FilesExport,
     ImageContent,
     LayoutExport,
-    RegistryExport,
     SecretFile,
     Solved,
 )
@@ -52,12 +51,10 @@ def test_a_config_survives_commas_and_quotes() -> None:
     ("export", "attributes"),
     [
         (LayoutExport(Path("/a b,c"), CONTENT), {"type": "oci", "tar": "false", "dest": "/a b,c", "name": "name:tag"}),
-        (RegistryExport("host/x:y", CONTENT), {"type": "image", "push": "true", "name": "host/x:y"}),
-        (RegistryExport("host/x:y", CONTENT, insecure=True), {"registry.insecure": "true"}),
         (ArchiveExport("/dev/fd/9", CONTENT), {"type": "docker", "dest": "/dev/fd/9", "oci-mediatypes": "false"}),
         (FilesExport(Path("/out")), {"type": "local", "dest": "/out"}),
     ],
-    ids=["layout", "registry", "insecure", "archive", "files"],
+    ids=["layout", "archive", "files"],
 )
 def test_each_export_is_named_as_buildkit_names_it(export: Export, attributes: dict[str, str]) -> None:
     """Type, place and name."""

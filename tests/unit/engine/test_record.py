@@ -15,7 +15,6 @@ from pipeline.engine.api import (
     FilesExport,
     ImageContent,
     LayoutExport,
-    RegistryExport,
     Solved,
     StepEvent,
     StepStatus,
@@ -95,14 +94,6 @@ def test_files_are_written_as_the_answer_says(tmp_path: Path) -> None:
     solve(engine, ROOT, FilesExport(tmp_path))
 
     assert (tmp_path / "lock/package-lock.json").read_text() == "linux/amd64"
-
-
-def test_a_push_has_a_digest_and_writes_nothing() -> None:
-    """The same for the same image."""
-    digests = {solve(Recorder(), IMAGE, RegistryExport("host/x:y", CONTENT)).digest for _ in range(2)}
-
-    assert len(digests) == 1
-    assert None not in digests
 
 
 def test_steps_are_told_in_order_and_cached_the_second_time() -> None:

@@ -271,8 +271,8 @@ MISTAKES = {
     "no kind": (
         ("kind: Agent\n", ""),
         (
-            "agent.yaml:1:1: `kind` is missing -- known: Agent, Base, Combo, CommonTools, Matrix, Root, Stack, "
-            "TagPolicy, Toolchain, Toolpack"
+            "agent.yaml:1:1: `kind` is missing -- known: Agent, Base, Combo, CommonTools, Matrix, Policy, Root, Stack, "
+            "TagPolicy, Toolchain, Toolpack, Vex"
         ),
     ),
     "kind that is a list": (

@@ -12,6 +12,7 @@ import pytest
 from pipeline.catalog.schema import catalog_schema
 from pipeline.models.kinds import FOLDERS, KINDS
 from pipeline.models.schema import json_schemas
+from pipeline.supply.check.schema import policy_schema
 
 COMMITTED = Path(__file__).parents[3] / "registry" / "schemas"
 
@@ -20,7 +21,7 @@ def test_committed_schemas_are_those_of_the_models() -> None:
     """Renew them with `agc schema`."""
     committed = {path.name: path.read_text(encoding="utf-8") for path in COMMITTED.iterdir()}
 
-    assert committed == {**json_schemas(), **catalog_schema()}
+    assert committed == {**json_schemas(), **catalog_schema(), **policy_schema()}
 
 
 def test_every_kind_has_a_folder_and_a_schema() -> None:

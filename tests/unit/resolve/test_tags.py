@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pipeline.digest import Digest, digest_bytes
 from pipeline.models.kinds import TagPolicySpec
-from pipeline.resolve.tags import image_tags
+from pipeline.resolve.tags import Tags, day_of, image_tags, publish_tags
 
 DAY = date(2026, 11, 3)
 POLICY = TagPolicySpec.model_validate(
@@ -50,3 +54,50 @@ def test_two_patterns_that_come_to_the_same_give_one_tag() -> None:
     policy = TagPolicySpec.model_validate({"tags": ["{version}", "{minor}"]})
 
     assert image_tags(policy, DAY, (), version="2.1") == ("2.1",)
+
+
+A, B = digest_bytes(b"a"), digest_bytes(b"b")
+BARE, WITH_COMMIT = "2026.11.03", "2026.11.03-0123456789ab"
+
+
+def chosen(present: Mapping[str, Digest], digest: Digest = A, commit: str = COMMIT) -> Tags:
+    """Return the tags of an image where `present` are there."""
+    return publish_tags(POLICY, DAY, present, digest, version="2.1.330", commit=commit)
+
+
+def test_the_tag_people_pull_comes_last() -> None:
+    """After the ones that never move, the bare date being the last of those."""
+    assert chosen({}) == Tags((WITH_COMMIT, BARE), ("2", "2.1", "2.1.330", "latest"))
+
+
+def test_an_image_published_again_that_day_gets_no_further_date() -> None:
+    """Not of another commit either; the tags that move, move to it again."""
+    assert chosen({BARE: A, WITH_COMMIT: A}).fixed == (WITH_COMMIT, BARE)
+    assert chosen({BARE: A, WITH_COMMIT: A}, commit="f" * 40).fixed == (BARE,)
+
+
+def test_a_run_that_was_cut_off_between_two_dates_is_finished() -> None:
+    """The bare date is not there yet, so the others are not all there."""
+    assert chosen({WITH_COMMIT: A}).fixed == (WITH_COMMIT, BARE)
+
+
+def test_another_image_of_that_day_gets_the_next_number() -> None:
+    """And keeps it."""
+    assert chosen({BARE: B}).fixed == (f"{BARE}.1-0123456789ab", f"{BARE}.1")
+    assert chosen({BARE: B, f"{BARE}.1": A}).fixed == (f"{BARE}.1",)
+    assert chosen({BARE: B, f"{BARE}.1": A}, B).fixed == (BARE,)
+
+
+@given(st.dictionaries(st.sampled_from([BARE, WITH_COMMIT, f"{BARE}.1", f"{BARE}.2"]), st.sampled_from([A, B])))
+def test_no_dated_tag_is_taken_from_another_image(present: dict[str, Digest]) -> None:
+    """Whatever is there; and what is published twice changes nothing more."""
+    first = chosen(present)
+    assert all(present.get(tag, A) == A for tag in first.fixed)
+
+    after = {**present, **dict.fromkeys(first.fixed, A)}
+    assert chosen(after).fixed == first.fixed
+
+
+def test_tags_of_a_day_are_those_that_name_it() -> None:
+    """The others need not be asked about."""
+    assert day_of(["latest", "2026.11.03", "2026.11.03.1-ab", "2026.11.04"], DAY) == ("2026.11.03", "2026.11.03.1-ab")

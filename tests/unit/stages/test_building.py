@@ -20,7 +20,6 @@ from pipeline.engine.api import (
     Export,
     FilesExport,
     LayoutExport,
-    RegistryExport,
     Solved,
     StepStatus,
 )
@@ -35,6 +34,7 @@ from pipeline.stages.outputs import Output, OutputKind
 from pipeline.stages.report import ImageReport
 from pipeline.stages.roots import lay_roots
 from pipeline.verify.smoke import SmokeReport
+from tests.unit.catalog.registry import MemoryRegistry
 from tests.unit.compose.samples import composed, definitions, locks, plan, root_digest
 from tests.unit.stages.bench import Bench, apt_answer, bench, tree
 
@@ -256,18 +256,26 @@ def test_an_image_without_output_is_kept_in_the_cache(tmp_path: Path) -> None:
     assert (report.outputs, report.command) == ((), "")
 
 
-@pytest.mark.parametrize(("registry", "insecure"), [("localhost:5000/agents", True), ("ghcr.io/me", False)])
-def test_a_push_goes_to_the_registry_after_everything_else(tmp_path: Path, registry: str, insecure: bool) -> None:
-    """Without TLS on loopback alone."""
-    desk = bench(tmp_path)
-    report = built(desk, Output(OutputKind.PUSH, registry), compression=Compression.GZIP)
-    (export,) = desk.requests[-1].exports
+def test_a_push_goes_to_the_registry_after_everything_else(tmp_path: Path) -> None:
+    """As it lies in the layout, and a tag names it last of all."""
+    registry = MemoryRegistry()
+    desk = bench(tmp_path, registry=registry)
+    report = built(desk, Output(OutputKind.PUSH, "ghcr.io/me"))
+    changes = [request for request in registry.asked if request.method not in {"GET", "HEAD"}]
 
-    assert isinstance(export, RegistryExport)
-    assert (export.insecure, export.content.compression) == (insecure, Compression.GZIP)
-    assert export.ref.startswith(f"{registry}/node-bun-claude")
-    assert any(export.ref in line for line in report.outputs)
+    assert changes[-1].url == f"https://ghcr.io/v2/me/{report.name}/manifests/latest"
+    assert registry.tags(f"me/{report.name}") == {"latest": report.digest}
+    assert report.outputs == (f"ghcr.io/me/{report.name}:latest",)
     assert not any(isinstance(item, ArchiveExport) for request in desk.requests for item in request.exports)
+
+
+def test_a_push_of_several_platforms_is_the_index_of_the_layout(tmp_path: Path) -> None:
+    """The registry has the digest that was built, whichever it is."""
+    registry = MemoryRegistry()
+    report = built(bench(tmp_path, registry=registry), Output(OutputKind.PUSH, "ghcr.io/me"), AMD64, ARM64)
+
+    assert registry.tags(f"me/{report.name}") == {"latest": report.digest}
+    assert {one.digest for one in report.platforms} < registry.manifests[f"me/{report.name}"].keys()
 
 
 def test_steps_are_told_while_it_builds(tmp_path: Path) -> None:

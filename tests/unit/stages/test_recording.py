@@ -5,20 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 
 from pipeline.catalog.record import Catalog
 from pipeline.catalog.store import catalog_path, read_catalog
 from pipeline.engine.api import Compression
 from pipeline.engine.layout import read_manifest
-from pipeline.engine.record import Answer, Request
-from pipeline.errors import BuildError
+from pipeline.errors import OutputError
 from pipeline.platform import AMD64, ARM64
 from pipeline.stages.building import build_image
 from pipeline.stages.changes import compare
 from pipeline.stages.outputs import Output, parse_output
 from pipeline.stages.recording import Publication, remember, with_publication
 from pipeline.stages.report import ImageReport
+from tests.unit.catalog.registry import MemoryRegistry
 from tests.unit.compose.samples import locks, plan
 from tests.unit.stages.bench import Bench, bench
 from tests.unit.stages.published import FOUND, moved, planned, publication_of, published
@@ -39,7 +40,7 @@ def pushed(desk: Bench, output: Output) -> tuple[ImageReport, list[Publication]]
 
 def test_what_was_pushed_is_recorded_as_its_manifest_has_it(tmp_path: Path) -> None:
     """Blob by blob, and a plan right after finds it unchanged."""
-    desk = bench(tmp_path)
+    desk = bench(tmp_path, registry=MemoryRegistry())
     report, (heard,) = pushed(desk, parse_output("push:ghcr.io/me"))
     remember(tmp_path, heard)
     catalog = read_catalog(catalog_path(tmp_path))
@@ -69,17 +70,14 @@ def test_what_stays_on_this_machine_is_not_recorded(
 
 def test_a_push_that_fails_is_not_recorded(tmp_path: Path) -> None:
     """The old image is still the one that users have."""
-
-    def answer(request: Request) -> Answer:
-        return Answer(error=BuildError("refused")) if "ghcr.io" in str(request.exports) else Answer()
-
-    desk, heard = bench(tmp_path, answer), list[Publication]()
+    registry = MemoryRegistry(before=lambda request: httpx.Response(403) if request.method == "PUT" else None)
+    desk, heard = bench(tmp_path, registry=registry), list[Publication]()
 
     async def run() -> None:
         output = parse_output("push:ghcr.io/me")
         await build_image([plan(NAME)], output, Compression.ZSTD, desk, [], locked=True, on_pushed=heard.append)
 
-    with pytest.raises(BuildError, match="refused"):
+    with pytest.raises(OutputError, match="HTTP 403"):
         anyio.run(run)
     assert heard == []
 

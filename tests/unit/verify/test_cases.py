@@ -89,7 +89,7 @@ def test_every_test_has_a_time_limit_and_a_place() -> None:
 
     assert (limits["claude-reaches-out"], limits["claude-answers"], limits["presence"]) == (5, 60, 30)
     assert all(step(case).args[4] == str(case.timeout) for case in CASES.values())
-    assert str(CASES["agents/claude: claude-answers"].state.location) == "definitions/agents/claude.yaml:36:3"
+    assert str(CASES["agents/claude: claude-answers"].state.location) == "definitions/agents/claude.yaml:37:3"
     assert CASES["agents/claude: presence"].state.name == "smoke agents/claude: presence"
 
 

@@ -80,7 +80,7 @@ def test_a_failure_is_followed_by_each_test_alone() -> None:
     assert not report
     assert [failure.name for failure in report.failures] == ["runs-as-dev", "claude-answers"]
     assert report.failures[1].output == ("claude-answers says no", "smoke: exit code 1")
-    assert str(report.failures[1].location) == "definitions/agents/claude.yaml:36:3"
+    assert str(report.failures[1].location) == "definitions/agents/claude.yaml:37:3"
     assert report.passed == len(CASES) - 2
 
 

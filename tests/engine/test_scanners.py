@@ -1,0 +1,221 @@
+"""Scanners as programs: Grype itself where it is there, and small scripts in the place of one that misbehaves.
+
+Grype is had by `GOBIN=~/.cache/agc-tools/bin CGO_ENABLED=0 go install github.com/anchore/grype/cmd/grype@v0.110.0`.
+Its database is a small one, written by its own library, which it imports as it would any other.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import tarfile
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import pytest
+
+from pipeline.errors import DatabaseError, ScannerError
+from pipeline.verify.vulnerabilities import process
+from pipeline.verify.vulnerabilities.finding import Severity
+from pipeline.verify.vulnerabilities.grype import GrypeScanner
+from pipeline.verify.vulnerabilities.judge import GatePolicy, judge
+from pipeline.verify.vulnerabilities.trivy import TrivyScanner
+from pipeline.verify.vulnerabilities.versions import compare
+from tests.unit.verify.vulnerabilities.samples import DJANGO, LODASH, ZLIB, cyclonedx, spdx
+from tests.unit.verify.vulnerabilities.test_programs import TRIVY
+
+T = TypeVar("T")
+
+TOOLS = Path.home() / ".cache" / "agc-tools" / "bin"
+GRYPE = shutil.which("grype", path=f"{os.environ.get('PATH', '')}:{TOOLS}") or ""
+needs_grype = pytest.mark.skipif(not GRYPE, reason="no grype here")
+BUILT = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
+
+
+def run(work: Callable[[], Awaitable[T]]) -> T:
+    """Run a coroutine function to its end."""
+    return anyio.run(work)
+
+
+@pytest.fixture
+def grype_database(tmp_path: Path) -> Path:
+    """Return a folder into which Grype has imported a small database."""
+    file = tmp_path / "vulnerability.db"
+    with sqlite3.connect(file) as connection:
+        connection.executescript((Path(__file__).parent / "grype-db.sql").read_text(encoding="utf-8"))
+        connection.execute("UPDATE db_metadata SET build_timestamp = ?", (BUILT.strftime("%Y-%m-%d %H:%M:%S+00:00"),))
+    connection.close()
+    with tarfile.open(tmp_path / "db.tar.gz", "w:gz") as archive:
+        archive.add(file, "vulnerability.db")
+    folder = tmp_path / "grype"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GRYPE_DB_CACHE_DIR": str(folder)}
+    environment |= {"GRYPE_DB_AUTO_UPDATE": "false", "GRYPE_CHECK_FOR_APP_UPDATE": "false"}
+    subprocess.run([GRYPE, "db", "import", str(tmp_path / "db.tar.gz")], env=environment, check=True, timeout=120)
+    return folder
+
+
+def sbom(folder: Path, *purls: str, form: Callable[..., bytes] = cyclonedx) -> Path:
+    """Return an SBOM of some packages."""
+    path = folder / "sbom.json"
+    path.write_bytes(form(*purls))
+    return path
+
+
+@needs_grype
+@pytest.mark.parametrize("form", [cyclonedx, spdx])
+def test_grype_finds_what_its_database_has(tmp_path: Path, grype_database: Path, form: Callable[..., bytes]) -> None:
+    """A Debian package by its source, an npm package by its name; Django is in no record."""
+    listed = sbom(tmp_path, ZLIB, LODASH, DJANGO, form=form)
+    result = run(functools.partial(GrypeScanner(GRYPE, grype_database).scan, listed))
+
+    assert result.scanner == "grype"
+    assert result.database.built == BUILT
+    assert result.database.name == "grype-db v6.1.4"
+    assert {(item.id, item.severity, item.fixed) for item in result.findings} == {
+        ("CVE-2026-1001", Severity.LOW, ("1:1.3.dfsg+really1.3.1-1+deb13u1",)),
+        ("GHSA-p6mc-m468-83gw", Severity.HIGH, ("4.17.21",)),
+    }
+
+
+@needs_grype
+def test_grypes_findings_are_judged_by_us(tmp_path: Path, grype_database: Path) -> None:
+    """Its database is as old as the policy says, whatever Grype thinks of that."""
+    listed = sbom(tmp_path, LODASH)
+    result = run(functools.partial(GrypeScanner(GRYPE, grype_database).scan, listed))
+
+    assert not judge("image", result, GatePolicy(), {}, BUILT + timedelta(days=4)).passed
+    with pytest.raises(DatabaseError, match=r"grype-db v6\.1\.4 is 400 days old"):
+        judge("image", result, GatePolicy(), {}, BUILT + timedelta(days=400))
+
+
+@needs_grype
+def test_grype_without_a_database_is_no_pass(tmp_path: Path) -> None:
+    """It is told apart from a failure of Grype."""
+    with pytest.raises(DatabaseError, match="database does not exist"):
+        run(functools.partial(GrypeScanner(GRYPE, tmp_path / "none").scan, sbom(tmp_path, LODASH)))
+
+
+@needs_grype
+def test_grype_with_a_damaged_database_is_no_pass(tmp_path: Path, grype_database: Path) -> None:
+    """Grype knows its digest."""
+    with sqlite3.connect(grype_database / "6" / "vulnerability.db") as connection:
+        connection.execute("DELETE FROM affected_package_handles")
+    connection.close()
+    with pytest.raises(DatabaseError, match="checksum"):
+        run(functools.partial(GrypeScanner(GRYPE, grype_database).scan, sbom(tmp_path, LODASH)))
+
+
+VERSION = json.dumps({"Version": "0.69.3", "VulnerabilityDB": {"Version": 2, "UpdatedAt": "2026-11-20T06:00:00Z"}})
+
+
+def stand_in(folder: Path, scan: str, version: str = VERSION) -> TrivyScanner:
+    """Return an adapter on a script in the place of Trivy; `scan` is what it does when it is to look at an SBOM."""
+    (folder / "version.json").write_text(version)
+    (folder / "report.json").write_text(json.dumps(TRIVY))
+    (folder / "cache" / "db").mkdir(parents=True)
+    (folder / "cache" / "db" / "trivy.db").write_bytes(b"a database")
+    program = folder / "trivy"
+    program.write_text(
+        f'#!/bin/sh\nif [ "$1" = version ]; then cat {folder}/version.json; exit; fi\n'
+        f'cd {folder} && {{ env; echo ARGUMENTS "$@"; }} > seen\n{scan}\n'
+    )
+    program.chmod(0o755)
+    return TrivyScanner(str(program), folder / "cache")
+
+
+def looked(folder: Path, scanner: TrivyScanner) -> object:
+    """Let it look at a small SBOM."""
+    return run(functools.partial(scanner.scan, sbom(folder, LODASH, ZLIB)))
+
+
+def test_a_scanner_sees_no_secret_and_asks_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither tokens nor proxies nor the person's own configuration reach it, and it is told to stay offline."""
+    secret = "canary-3f9d2c"  # noqa: S105 (that is the point)
+    for name in ("GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "https_proxy", "TRIVY_PASSWORD", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, secret)
+    result = looked(tmp_path, stand_in(tmp_path, "cat report.json"))
+    seen = (tmp_path / "seen").read_text()
+
+    assert len(result.findings) == 2  # type: ignore[attr-defined]
+    assert secret not in seen
+    assert f"HOME={Path.home()}\n" not in seen
+    assert "--skip-db-update" in seen
+    assert "--offline-scan" in seen
+
+
+@pytest.mark.parametrize(
+    ("scan", "words"),
+    [
+        ("echo 'FATAL no such thing' >&2; exit 1", "exit status 1: FATAL no such thing"),
+        ("kill -9 $$", "signal 9"),
+        ("echo nonsense", "cannot be read"),
+        ("true", "cannot be read"),
+        ("head -c 1000 report.json", "cannot be read"),
+        ("yes '[' | head -c 300000", "cannot be read"),
+    ],
+)
+def test_a_scanner_that_fails_is_no_pass(tmp_path: Path, scan: str, words: str) -> None:
+    """Whether it says so or not."""
+    with pytest.raises(ScannerError, match=words):
+        looked(tmp_path, stand_in(tmp_path, scan))
+
+
+def test_a_scanner_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a time that is long for one that works."""
+    monkeypatch.setattr(process, "TIMEOUT", 0.5)
+    with pytest.raises(ScannerError, match="was not done after"):
+        looked(tmp_path, stand_in(tmp_path, "exec sleep 60"))
+
+
+@pytest.mark.parametrize(
+    ("version", "error"),
+    [
+        ('{"Version": "0.69.3"}', DatabaseError),
+        ('{"Version": "0.69.3", "VulnerabilityDB": {"UpdatedAt": "some day"}}', ScannerError),
+        ("", ScannerError),
+    ],
+)
+def test_trivy_must_say_how_old_its_database_is(tmp_path: Path, version: str, error: type[Exception]) -> None:
+    """One of unknown age is none."""
+    with pytest.raises(error):
+        looked(tmp_path, stand_in(tmp_path, "cat report.json", version))
+
+
+def test_a_program_that_cannot_be_run_is_told(tmp_path: Path) -> None:
+    """By its path."""
+    scanner = stand_in(tmp_path, "cat report.json")
+    (tmp_path / "trivy").chmod(0o644)
+    with pytest.raises(ScannerError, match="trivy: "):
+        looked(tmp_path, scanner)
+
+
+@pytest.mark.skipif(not shutil.which("dpkg"), reason="no dpkg here")
+def test_debian_versions_follow_each_other_as_dpkg_says() -> None:
+    """Random versions, and such that differ in little."""
+    chance = random.Random(20261121)  # noqa: S311 (versions, no secrets)
+
+    def version() -> str:
+        text = f"{chance.randint(0, 12)}" + "".join(chance.choice("0129azA.+~") for _ in range(chance.randint(0, 6)))
+        if chance.random() < 0.4:
+            text += "-" + "".join(chance.choice("0129azA.+~") for _ in range(chance.randint(1, 4)))
+        return f"{chance.randint(0, 2)}:{text}" if chance.random() < 0.2 else text
+
+    def by_dpkg(first: str, second: str) -> int:
+        for relation, answer in (("lt", -1), ("eq", 0)):
+            if subprocess.run(["dpkg", "--compare-versions", first, relation, second], check=False).returncode == 0:
+                return answer
+        return 1
+
+    for _ in range(400):
+        first = version()
+        second = version() if chance.random() < 0.5 else first + chance.choice(["", "~", "0", "+b1", ".0", "-1", "-0"])
+
+        assert compare("Debian", first, second) == by_dpkg(first, second), (first, second)
