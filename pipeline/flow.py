@@ -329,6 +329,24 @@ def generate(
     return tuple(file for files in made.values() for file in files), drifts
 
 
+def start_stack(
+    project: Project, name: str, flags: Iterable[str] = (), *, profiles: Iterable[str] = (), files: Iterable[Path] = ()
+) -> None:
+    """Start a stack with Docker Compose and wait until it is healthy; `flags` go to `docker compose up`."""
+    from pipeline.stages import stack_running  # no build needs it
+
+    stack_running.start_stack(project, name, tuple(flags), profiles=tuple(profiles), files=tuple(files))
+
+
+def stop_stack(
+    project: Project, name: str, flags: Iterable[str] = (), *, files: Iterable[Path] = (), volumes: bool = False
+) -> None:
+    """Stop a stack, whatever profiles it was started with; `flags` go to `docker compose down`."""
+    from pipeline.stages import stack_running  # no build needs it
+
+    stack_running.stop_stack(project, name, tuple(flags), files=tuple(files), volumes=volumes)
+
+
 @asynccontextmanager
 async def _bench(project: Project, reporter: Reporter) -> AsyncIterator[Workbench]:
     async with open_engine(project.settings, reporter.notify) as engine:

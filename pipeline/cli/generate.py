@@ -24,6 +24,7 @@ class What(StrEnum):
 
     CI = "ci"
     IMAGE_CATALOG = "image-catalog"
+    COMPOSE = "compose"
 
 
 def command(

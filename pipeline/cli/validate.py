@@ -10,11 +10,12 @@ from pipeline.cli.output import line
 
 
 def command(context: typer.Context) -> None:
-    """Check the definitions: form, references, policy, and whether each cell of the matrix can be. Needs no engine."""
+    """Check the definitions: form, references, policy, and whether each image and stack can be. Needs no engine."""
     session = session_of(context)
     project = flow.open_project(session.project)
     project.check_matrix()
     project.check_policy()
+    stacks = project.stacks()
     definitions = project.definitions
     counts = {
         "roots": len(definitions.roots),
@@ -26,6 +27,7 @@ def command(context: typer.Context) -> None:
         "toolpacks": len(definitions.toolpacks),
         "statements": len(definitions.vex),
         "images": len(project.images),
+        "stacks": len(stacks),
     }
     words = ", ".join(f"{count} {name}" for name, count in counts.items())
     session.output.result({"valid": True, "counts": counts}, lambda: [line(f"valid: {words}")])

@@ -16,9 +16,12 @@ from pipeline.compose.late import is_late, late_volume
 from pipeline.compose.layers import EPOCH, Layer
 from pipeline.errors import Location
 from pipeline.models.defined import Defined
+from pipeline.models.kinds import Toolpack
 from pipeline.models.parts import HealthCheck
 from pipeline.resolve.plan import ImagePlan
 
+INIT = ("/usr/bin/tini", "--")
+"""What is process 1 of every container."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # $1 what runs beside the command, $2 what says that it is ready, $3 seconds to wait for that; then the command.
@@ -96,13 +99,17 @@ def image_config(plan: ImagePlan, layers: Sequence[Layer], labels: Mapping[str, 
 
 def entrypoint(plan: ImagePlan) -> tuple[str, ...]:
     """Return what a container starts before its command: an init, and an embedded toolpack if there is one."""
-    init = ("/usr/bin/tini", "--")
-    embedded = plan.embedded[0].model.spec.embedded if plan.embedded else None
-    if plan.embedded is None or embedded is None:
-        return init
-    health = plan.embedded[0].model.spec.health
+    return (*INIT, *beside(plan.embedded[0] if plan.embedded else None))
+
+
+def beside(toolpack: Defined[Toolpack] | None) -> tuple[str, ...]:
+    """Return what starts an embedded toolpack, and then the command that follows; nothing where there is none."""
+    embedded = toolpack.model.spec.embedded if toolpack else None
+    if toolpack is None or embedded is None:
+        return ()
+    health = toolpack.model.spec.health
     return (
-        *(*init, "/bin/sh", "-c", _BESIDE, plan.embedded[0].name),
+        *("/bin/sh", "-c", _BESIDE, toolpack.name),
         *(shlex.join(embedded.command), shlex.join(health.command) if health else "true"),
         str(health.start_period if health else 0),
     )

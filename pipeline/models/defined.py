@@ -18,6 +18,7 @@ from pipeline.models.kinds import (
     Matrix,
     Policy,
     Root,
+    Stack,
     TagPolicy,
     Toolchain,
     Toolpack,
@@ -67,3 +68,4 @@ class Definitions:
     tag_policies: Mapping[str, Defined[TagPolicy]] = field(default_factory=lambda: MappingProxyType({}))
     vex: Mapping[str, Defined[Vex]] = field(default_factory=lambda: MappingProxyType({}))
     policies: Mapping[str, Defined[Policy]] = field(default_factory=lambda: MappingProxyType({}))
+    stacks: Mapping[str, Defined[Stack]] = field(default_factory=lambda: MappingProxyType({}))

@@ -12,6 +12,7 @@ from pipeline.models.exceptions import PolicySpec, VexSpec
 from pipeline.models.packages import Packages
 from pipeline.models.parts import Metadata, SmokeTests, User
 from pipeline.models.programs import AgentSpec, ToolpackSpec
+from pipeline.models.stacks import StackSpec
 from pipeline.models.values import (
     Days,
     DebianPackage,
@@ -288,6 +289,15 @@ class Toolpack(Definition):
     """What it is made of."""
 
 
+class Stack(Definition):
+    """Services that are started together."""
+
+    kind: Literal["Stack"]
+    """What this document defines."""
+    spec: StackSpec
+    """What it is made of."""
+
+
 class TagPolicy(Definition):
     """Which tags images get when they are published."""
 
@@ -325,6 +335,7 @@ KINDS: Mapping[str, type[Definition]] = MappingProxyType(
         "Agent": Agent,
         "Toolpack": Toolpack,
         "Matrix": Matrix,
+        "Stack": Stack,
         "TagPolicy": TagPolicy,
         "Vex": Vex,
         "Policy": Policy,
@@ -340,6 +351,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         "Agent": "agents",
         "Toolpack": "toolpacks",
         "Matrix": "matrix",
+        "Stack": "stacks",
         "TagPolicy": "tag-policies",
         "Vex": "vex",
         "Policy": "policies",

@@ -1,7 +1,8 @@
 """Load every definition of a project, or report everything that is wrong with them, each with its place.
 
 A project's own folder lies on top of the definitions this package ships: the same kind and name replaces. Bases and
-combos share their names. A matrix is for what was defined with it: only that of the uppermost folder counts.
+combos share their names. A matrix and stacks are for what was defined with them: only those of the uppermost folder
+count.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pipeline.models.kinds import (
     Matrix,
     Policy,
     Root,
+    Stack,
     TagPolicy,
     Toolchain,
     Toolpack,
@@ -43,7 +45,8 @@ Single = TypeVar("Single", bound=Definition)
 
 _SHARED_NAMES: Mapping[str, str] = MappingProxyType({"Combo": "Base"})
 """Kinds whose names are taken from another kind's: both may stand in the same place."""
-_MATRIX = ("Matrix", "default")
+_OF_THE_UPPERMOST = frozenset({"Matrix", "Stack"})
+"""Kinds whose definitions are for what lies in the same folder."""
 
 # pydantic's words are Python's; a person who writes YAML knows lists and mappings.
 _EXPECTED: Mapping[str, str] = MappingProxyType(
@@ -69,7 +72,7 @@ def load_definitions(folders: Iterable[Path], project: Path) -> Definitions:
     own: dict[tuple[str, str], Defined[Definition]] = {}
     unusable: set[str] = set()
     for folder in folders:
-        found.pop(_MATRIX, None)
+        found = {key: one for key, one in found.items() if key[0] not in _OF_THE_UPPERMOST}
         here: dict[tuple[str, str], Defined[Definition]] = {}
         for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
             defined, problems = _load(path, _shown(path, project), KINDS)
@@ -158,6 +161,7 @@ def _definitions(found: Mapping[tuple[str, str], Defined[Definition]], inherited
         _of(found, TagPolicy),
         _of(found, Vex),
         _of(found, Policy),
+        _of(found, Stack),
     )
 
 

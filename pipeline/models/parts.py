@@ -135,6 +135,8 @@ class Secret(Model):
     """What it is and where one gets it."""
     required: Flag = False
     """Whether the agent is of no use without it."""
+    generate: Flag = False
+    """Whether any long random text does: one's own choice, nothing that somebody else gives out."""
 
 
 class Egress(Model):

@@ -11,9 +11,11 @@ from pipeline.models.parts import Egress, HealthCheck, Licence, Port, Secret, Sm
 from pipeline.models.values import (
     Days,
     Environment,
+    FrozenMap,
     Model,
     Name,
     Names,
+    OwnedPath,
     Requirement,
     Text,
     Unique,
@@ -52,8 +54,26 @@ class ProgramSpec(Model):
     """Tests run in every image that has it."""
 
 
+class ModelEndpoint(Model):
+    """How the agent is led to another address of its models; `{url}` stands for that address, without a path."""
+
+    env: Environment = Field(default_factory=empty_environment)
+    """Environment variables."""
+    files: FrozenMap[OwnedPath, Text] = Field(default_factory=empty_environment)
+    """Files that are put in place before it starts, where there are none yet; the agent may change them."""
+
+    @model_validator(mode="after")
+    def _names_the_address(self) -> ModelEndpoint:
+        if not any("{url}" in text for text in (*self.env.values(), *self.files.values())):
+            raise ValueError("neither `env` nor `files` says `{url}`, the address the agent is to use")
+        return self
+
+
 class AgentSpec(ProgramSpec):
     """A coding agent in a layer of its own."""
+
+    model_endpoint: ModelEndpoint | None = None
+    """How it is led to models behind a sidecar or a gateway; without it, it cannot be."""
 
 
 class Sidecar(Model):

@@ -15,13 +15,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline.models import exceptions, kinds, packages, parts, programs, values
+from pipeline.models import exceptions, kinds, packages, parts, programs, stacks, values
 from pipeline.models.kinds import FOLDERS, KINDS
 
 
 def json_schemas() -> Mapping[str, str]:
     """Return file name and text of each kind's JSON Schema (draft 2020-12), text ending in a newline."""
-    modules = (values, packages, parts, programs, exceptions, kinds)
+    modules = (values, packages, parts, programs, stacks, exceptions, kinds)
     return {f"{FOLDERS[kind]}.schema.json": schema_text(kind, model, modules) for kind, model in KINDS.items()}
 
 

@@ -66,6 +66,12 @@ def _relative(text: str) -> str:
     return text
 
 
+def _inside_the_project(text: str) -> str:
+    if text.startswith("/") or not text or (text != "." and not _is_plain_path(text)):
+        raise ValueError("must be a folder inside the project, as `workspace`, without `..`, `//` or spaces")
+    return text
+
+
 def _is_plain_path(text: str) -> bool:
     return not _SPACE_OR_CONTROL.search(text) and not {"", ".", ".."}.intersection(text.split("/"))
 
@@ -171,6 +177,8 @@ _PYTHON = r"^3\.\d{1,2}$"
 _REQUIREMENT = r"^[a-z0-9][a-z0-9+.-]*( .+)?$"
 _HOST = r"^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$"
 _URL = r"^https?://[^\s\"'<>]+$"
+MEMORY = r"^[1-9][0-9]{0,5}[mg]$"
+"""The form of an amount of memory."""
 VULNERABILITY = r"^[A-Z][A-Za-z0-9]*(-[A-Za-z0-9:]+)+$"
 IMAGE_PATTERN = r"^[a-z0-9*?-]{1,80}$"
 _IMAGE = r"^[a-z0-9.-]+(:\d+)?/[a-z0-9._/-]+:[A-Za-z0-9._-]+$"
@@ -188,6 +196,7 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         _REQUIREMENT: "`git` or `node >=22`",
         _HOST: "`api.example.com` or `*.example.com`",
         _URL: "`https://example.com/path`",
+        MEMORY: "`512m` or `4g`",
         VULNERABILITY: "`CVE-2026-12345`",
         IMAGE_PATTERN: "`node-bun-*`",
         _IMAGE: "`docker.io/library/debian:trixie-slim`",
@@ -205,6 +214,10 @@ OwnedPath = Annotated[AbsolutePath, AfterValidator(_not_of_the_system)]
 """A folder that is given to the image's user."""
 RelativePath = Annotated[str, StringConstraints(max_length=255), AfterValidator(_plain), AfterValidator(_relative)]
 FilePath = Annotated[RelativePath, AfterValidator(_of_something)]
+ProjectPath = Annotated[
+    str, StringConstraints(max_length=255), AfterValidator(_plain), AfterValidator(_inside_the_project)
+]
+"""A folder of the project, `.` for the project itself."""
 EnvName = Annotated[str, StringConstraints(pattern=_ENV_NAME, max_length=128), AfterValidator(_plain)]
 BinaryName = Annotated[str, StringConstraints(pattern=_BINARY, max_length=64)]
 DebianPackage = Annotated[str, StringConstraints(pattern=_DEBIAN_PACKAGE, max_length=100)]

@@ -8,10 +8,11 @@ from types import MappingProxyType
 from pipeline.outputs.ci import ci_files
 from pipeline.outputs.generated import Generated
 from pipeline.outputs.image_catalog import image_catalog_files
+from pipeline.outputs.stacks import compose_files
 from pipeline.outputs.subject import Subject
 
 MAKERS: Mapping[str, Callable[[Subject], tuple[Generated, ...]]] = MappingProxyType(
-    {"ci": ci_files, "image-catalog": image_catalog_files}
+    {"ci": ci_files, "compose": compose_files, "image-catalog": image_catalog_files}
 )
 """What makes the files of each sort, by the name that `agc generate --only` knows."""
 

@@ -13,6 +13,8 @@ from pipeline.platform import Platform
 from pipeline.resolve.lock import Locks, read_locks, require
 from pipeline.resolve.matrix import Combination, check_cells, combinations, image_names
 from pipeline.resolve.plan import ImagePlan, plan_images
+from pipeline.resolve.stack_plan import StackPlan
+from pipeline.resolve.stacks import plan_stacks
 from pipeline.settings import Settings, load_settings
 from pipeline.verify.policy import check_policy
 
@@ -50,6 +52,10 @@ class Project:
     def check_matrix(self) -> None:
         """Raise ErrorGroup with every cell of the matrix that cannot be an image."""
         check_cells(self.definitions, self.locks)
+
+    def stacks(self, *names: str) -> tuple[StackPlan, ...]:
+        """Return the stacks called `names`, all where none is given; raises ErrorGroup with all that is wrong."""
+        return plan_stacks(self.definitions, self.locks, names)
 
     def check_policy(self) -> None:
         """Raise ErrorGroup with every policy check that the definitions do not pass."""

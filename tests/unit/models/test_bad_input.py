@@ -271,7 +271,7 @@ MISTAKES = {
     "no kind": (
         ("kind: Agent\n", ""),
         (
-            "agent.yaml:1:1: `kind` is missing -- known: Agent, Base, Combo, CommonTools, Matrix, Policy, Root, "
+            "agent.yaml:1:1: `kind` is missing -- known: Agent, Base, Combo, CommonTools, Matrix, Policy, Root, Stack, "
             "TagPolicy, Toolchain, Toolpack, Vex"
         ),
     ),
