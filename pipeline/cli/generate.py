@@ -24,6 +24,11 @@ class What(StrEnum):
 
     CI = "ci"
     COMPOSE = "compose"
+    DEVCONTAINERS = "devcontainers"
+    HELM = "helm"
+    KUBERNETES = "kubernetes"
+    OPENSHELL = "openshell"
+    SANDBOX = "sandbox"
 
 
 def command(
