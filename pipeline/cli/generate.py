@@ -25,6 +25,11 @@ class What(StrEnum):
     CI = "ci"
     IMAGE_CATALOG = "image-catalog"
     COMPOSE = "compose"
+    DEVCONTAINERS = "devcontainers"
+    HELM = "helm"
+    KUBERNETES = "kubernetes"
+    OPENSHELL = "openshell"
+    SANDBOX = "sandbox"
 
 
 def command(

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.compose.labels import LABEL, ROOT_LABEL, layer_labels
 from pipeline.compose.late import is_late, late_volume
 from pipeline.compose.layers import EPOCH, Layer
+from pipeline.compose.openshell import READY_LABEL, openshell_ready
 from pipeline.errors import Location
 from pipeline.models.defined import Defined
 from pipeline.models.kinds import Toolpack
@@ -125,6 +126,8 @@ def content_labels(plan: ImagePlan, layers: Sequence[Layer]) -> dict[str, str]:
         ROOT_LABEL: plan.root.digest,
         f"{LABEL}.root-source": plan.root.source,
     }
+    if openshell_ready(plan.base, {tools.name: tools for tools in plan.common_tools}):
+        labels |= dict([READY_LABEL])
     if about.homepage:
         labels["org.opencontainers.image.url"] = about.homepage
     if plan.program:

@@ -6,13 +6,27 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from pipeline.outputs.ci import ci_files
+from pipeline.outputs.devcontainer import devcontainer_files
 from pipeline.outputs.generated import Generated
 from pipeline.outputs.image_catalog import image_catalog_files
+from pipeline.outputs.kubernetes.helm import helm_files
+from pipeline.outputs.kubernetes.kustomize import kubernetes_files
+from pipeline.outputs.openshell import openshell_files
+from pipeline.outputs.sandbox_kit import sandbox_files
 from pipeline.outputs.stacks import compose_files
 from pipeline.outputs.subject import Subject
 
 MAKERS: Mapping[str, Callable[[Subject], tuple[Generated, ...]]] = MappingProxyType(
-    {"ci": ci_files, "compose": compose_files, "image-catalog": image_catalog_files}
+    {
+        "ci": ci_files,
+        "compose": compose_files,
+        "devcontainers": devcontainer_files,
+        "helm": helm_files,
+        "image-catalog": image_catalog_files,
+        "kubernetes": kubernetes_files,
+        "openshell": openshell_files,
+        "sandbox": sandbox_files,
+    }
 )
 """What makes the files of each sort, by the name that `agc generate --only` knows."""
 

