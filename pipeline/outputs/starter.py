@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import yaml
 
 from pipeline.catalog.schema import catalog_schema
 from pipeline.models.schema import json_schemas
@@ -66,6 +69,7 @@ def starter_files(wish: Wish, facts: PackageFacts, subject: Subject) -> tuple[Ge
         "licence": licence,
         # What nobody knows to be free stays at home.
         "quoted": _quoted,
+        "scalar": _scalar,
         "publish": "baked" if licence in _FREE else "private",
     }
     agent = Generated(
@@ -86,6 +90,12 @@ def starter_files(wish: Wish, facts: PackageFacts, subject: Subject) -> tuple[Ge
 def _quoted(value: object) -> str:
     """Return a value as JSON, which is YAML whatever is in it."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def _scalar(words: str) -> str:
+    """Return a text as YAML: plain where that is read as the same text, else quoted."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9 ._/-]*|https?://[\w./-]+", words) and yaml.safe_load(words) == words
+    return words if plain else _quoted(words)
 
 
 def occupied(folder: Path) -> Path | None:

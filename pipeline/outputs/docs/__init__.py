@@ -53,8 +53,8 @@ def docs_files(subject: Subject) -> tuple[Generated, ...]:
 
 def _own(subject: Subject) -> tuple[Generated, ...]:
     pictures = (
-        Generated(f"{PICTURES}/chain.svg", chain_picture(_header("pipeline/outputs/docs/picture.py"))),
-        Generated(f"{PICTURES}/layers.svg", layer_picture(_header("the definitions and the matrix"), subject)),
+        Generated(f"{PICTURES}/chain.svg", chain_picture(_picture_header("pipeline/outputs/docs/picture.py"))),
+        Generated(f"{PICTURES}/layers.svg", layer_picture(_picture_header("the definitions and the matrix"), subject)),
     )
     schemas = schema_pages(_header("pipeline/models/"))
     commands = (command_page(_header("pipeline/cli/"), subject.commands),) if subject.commands else ()
@@ -83,3 +83,8 @@ def _file(name: str, source: str, lines: Iterable[str]) -> Generated:
 
 def _header(source: str) -> str:
     return f"{header_line('docs', source, '<!--')} -->"
+
+
+def _picture_header(source: str) -> str:
+    """Return the header as XML takes it, whose comments may hold no two dashes."""
+    return _header(source).replace(" --only ", " only ")

@@ -131,6 +131,7 @@ def test_table_names_the_commands_of_the_contract() -> None:
     """Each command is in a module of its name."""
     named = {"validate", "lock", "list-matrix", "explain", "plan", "build", "smoke", "generate", "engine", "doctor"}
     named |= {"publish", "sbom", "scan", "schema", "verify"}
+    named |= {"schema", "catalog", "init"}
 
     assert set(COMMANDS) == named
     assert all(COMMANDS[name].target == f"pipeline.cli.{name.replace('-', '_')}:command" for name in named)
