@@ -177,9 +177,7 @@ COMMANDS: Mapping[str, Entry] = {
     "verify": Entry("pipeline.cli.verify:command", "Check who vouches for an image of a registry, and for what."),
     "scan": Entry("pipeline.cli.scan:command", "Look for known vulnerabilities in an image by its SBOM."),
     "sbom": Entry("pipeline.cli.sbom:command", "Show what is in a built image, as SPDX or CycloneDX."),
-    "generate": Entry(
-        "pipeline.cli.generate:command", "Write what is made of definitions: pages, files for CI systems."
-    ),
+    "generate": Entry("pipeline.cli.generate:command", "Write what definitions come to: pages and CI files."),
     "catalog": Entry("pipeline.cli.catalog:command", "List what was published, or write it as a page."),
     "engine": Entry("pipeline.cli.engine:command", "Show, start, stop or prune the build engine."),
     "doctor": Entry("pipeline.cli.doctor:command", "Say what is missing on this machine and how to get it."),

@@ -75,10 +75,11 @@ def command(
     if not package:
         raise UsageError("no package was named", remedy="agc init DIR --agent NAME --npm PACKAGE, or --pypi PACKAGE")
     source: Literal["npm", "pypi"] = "npm" if npm else "pypi"
+    package = _checked(NpmPackage if npm else PypiPackageName, package, f"--{source}")
     wish = Wish(
         _checked(Name, agent or _name_of(package), "--agent"),
         source,
-        _checked(NpmPackage if npm else PypiPackageName, package, f"--{source}"),
+        package,
         _checked(Name, base or _BASES[source], "--base"),
         _checked(Text, licence or "", "--licence"),
         tuple(_checked(EnvName, name, "--secret") for name in secret or ()),
@@ -97,10 +98,13 @@ def command(
 
 
 def _ask() -> tuple[str, str | None, str | None]:
-    """Ask for agent and package; typer's own prompts, which end on Ctrl-C."""
-    agent = typer.prompt("What is the agent called?", err=True)
-    npm = typer.confirm("Is it on npm? (no: on PyPI)", default=True, err=True)
-    package = typer.prompt("What is its package called there?", default=agent, err=True)
+    """Ask for agent and package."""
+    try:
+        agent = typer.prompt("What is the agent called?", err=True)
+        npm = typer.confirm("Is it on npm? (no: on PyPI)", default=True, err=True)
+        package = typer.prompt("What is its package called there?", default=agent, err=True)
+    except typer.Abort as end:  # typer's name for Ctrl-C, and for the end of what is typed
+        raise KeyboardInterrupt from end
     return agent, package if npm else None, None if npm else package
 
 

@@ -50,9 +50,29 @@ class Wish:
 
 def starter_files(wish: Wish, facts: PackageFacts, subject: Subject) -> tuple[Generated, ...]:
     """Return every file of the project; `subject` gives templates, version and the definitions it stands on."""
+    values = _values(wish, facts, subject)
+    others = (
+        Generated(path, render(subject.templates, f"init/{name}.j2", **values)) for name, path in _TEMPLATES.items()
+    )
+    schemas = {**json_schemas(), **catalog_schema()}
+    return (
+        agent_file(wish, facts, subject),
+        *others,
+        _workflow(subject),
+        *(Generated(f"registry/schemas/{name}", text) for name, text in sorted(schemas.items())),
+    )
+
+
+def agent_file(wish: Wish, facts: PackageFacts, subject: Subject) -> Generated:
+    """Return the definition of the agent."""
+    text = render(subject.templates, "init/agent.yaml.j2", **_values(wish, facts, subject))
+    return Generated(f"definitions/agents/{wish.agent}.yaml", text)
+
+
+def _values(wish: Wish, facts: PackageFacts, subject: Subject) -> dict[str, object]:
+    """Return what the templates know."""
     licence = wish.licence or facts.licence or _UNKNOWN
-    node = f"node {facts.node}".rstrip()
-    values = {
+    return {
         "agent": wish.agent,
         "base": wish.base,
         "image": wish.image,
@@ -62,29 +82,16 @@ def starter_files(wish: Wish, facts: PackageFacts, subject: Subject) -> tuple[Ge
         "binary": facts.binary,
         "path": facts.path,
         "tree": facts.tree,
-        "requires": [node] if wish.source == "npm" else [_PYTHON],
+        "requires": [f"node {facts.node}".rstrip()] if wish.source == "npm" else [_PYTHON],
         "secrets": wish.secrets,
         "description": facts.description,
         "homepage": facts.homepage,
         "licence": licence,
         # What nobody knows to be free stays at home.
+        "publish": "baked" if licence in _FREE else "private",
         "quoted": _quoted,
         "scalar": _scalar,
-        "publish": "baked" if licence in _FREE else "private",
     }
-    agent = Generated(
-        f"definitions/agents/{wish.agent}.yaml", render(subject.templates, "init/agent.yaml.j2", **values)
-    )
-    others = (
-        Generated(path, render(subject.templates, f"init/{name}.j2", **values)) for name, path in _TEMPLATES.items()
-    )
-    schemas = {**json_schemas(), **catalog_schema()}
-    return (
-        agent,
-        *others,
-        _workflow(subject),
-        *(Generated(f"registry/schemas/{name}", text) for name, text in sorted(schemas.items())),
-    )
 
 
 def _quoted(value: object) -> str:

@@ -17,6 +17,7 @@ from pipeline.outputs.docs.markdown import page, prose, table
 from pipeline.outputs.docs.picture import chain_picture, layer_picture
 from pipeline.outputs.docs.programs import program_page
 from pipeline.outputs.docs.schemas import schema_pages
+from pipeline.outputs.docs.stacks import stack_page, stacks_of
 from pipeline.outputs.generated import Generated
 from pipeline.outputs.generated import header as header_line
 from pipeline.outputs.subject import Subject
@@ -47,6 +48,10 @@ def docs_files(subject: Subject) -> tuple[Generated, ...]:
         for name, one in sorted(definitions.bases.items())
         if one.model.spec.images
     ]
+    pages += [
+        _file(f"stacks/{name}", f"the definition of stack {name}", stack_page(name, one, subject))
+        for name, one in sorted(stacks_of(subject).items())
+    ]
     pages.append(_index(subject, [page.path for page in pages]))
     return (*pages, *(_own(subject) if subject.own else ()))
 
@@ -66,7 +71,11 @@ def _index(subject: Subject, paths: Iterable[str]) -> Generated:
     made = frozenset(paths)
     lines = ["# What there is", "", "[All images](images.md), with which agent fits which base and why not.", ""]
     groups = (("Agents", "agents", definitions.agents), ("Toolpacks", "toolpacks", definitions.toolpacks))
-    for title, folder, found in (*groups, ("Bases", "bases", definitions.bases)):
+    for title, folder, found in (
+        *groups,
+        ("Bases", "bases", definitions.bases),
+        ("Stacks", "stacks", stacks_of(subject)),
+    ):
         rows = [
             (f"[{name}]({folder}/{name}.md)", prose(one.model.metadata.description))
             for name, one in sorted(found.items())

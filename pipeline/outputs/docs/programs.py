@@ -10,6 +10,8 @@ from pipeline.models.defined import Program
 from pipeline.models.packages import ImageFiles, NpmArchive, Package, PypiPackage
 from pipeline.models.parts import SmokeTest
 from pipeline.outputs.docs.markdown import code, codes, fenced, link, prose, section, table, text
+from pipeline.outputs.docs.ready import ready_made
+from pipeline.outputs.docs.stacks import image_of, stacks_of
 from pipeline.outputs.subject import Subject
 from pipeline.resolve.matrix import Combination
 from pipeline.resolve.pins import PackagesLock
@@ -21,7 +23,6 @@ _PUBLISH: Mapping[str, str] = MappingProxyType(
         "private": "private: images of it go only to registries that are marked private",
     }
 )
-_UP = "../../.."
 
 
 def program_page(program: Program, lock: PackagesLock | None, subject: Subject) -> Iterator[str]:
@@ -35,7 +36,10 @@ def program_page(program: Program, lock: PackagesLock | None, subject: Subject) 
     found = [item for item in subject.project.combinations if program in item.parts.programs]
     images = [item for item in found if not item.reason]
     yield from section("Images", _images(images, [item for item in found if item.reason]))
-    yield from section("Run it", _run(program, images, subject))
+    names = [item.name for item in images]
+    yield from section("Run it", _run(program, images))
+    yield from section("Ready-made", ready_made((program.name, *names), subject))
+    yield from section("In stacks", _stacks(program, names, subject))
     yield from section("Secrets", _secrets(program))
     yield from section(
         "Environment",
@@ -114,7 +118,7 @@ def _images(images: Iterable[Combination], others: Iterable[Combination]) -> Ite
     yield from table(("Not on", "Because"), refused)
 
 
-def _run(program: Program, images: Iterable[Combination], subject: Subject) -> Iterator[str]:
+def _run(program: Program, images: Iterable[Combination]) -> Iterator[str]:
     names = [item.name for item in sorted(images, key=lambda item: (item.parts.toolpack is not None, item.name))]
     if not names:
         return
@@ -129,11 +133,6 @@ def _run(program: Program, images: Iterable[Combination], subject: Subject) -> I
     yield from fenced("sh", [f"agc build {image} -o push:REGISTRY/NAMESPACE", remote])
     if needed := [secret.name for secret in spec.secrets if secret.required]:
         yield f"{codes(needed)} must be set in your shell; only the name is on the command line."
-        yield ""
-    if ready := _ready_made(program, names, subject):
-        yield "Ready-made:"
-        yield ""
-        yield from (f"- [{code(path)}]({_UP}/{path})" for path in ready)
         yield ""
 
 
@@ -153,16 +152,14 @@ def _start(program: Program, image: str, tool: str) -> Iterator[str]:
     yield image
 
 
-def _ready_made(program: Program, images: Iterable[str], subject: Subject) -> list[str]:
-    """Return the folders of generated files that are about a program: named after it, or after an image with it."""
+def _stacks(program: Program, images: Iterable[str], subject: Subject) -> Iterator[str]:
     wanted = {program.name, *images}
-    found = {
-        "/".join(parts[: at + 1])
-        for parts in (path.split("/") for path in subject.files)
-        for at, part in enumerate(parts[:-1])
-        if parts[0] == "deploy" and part in wanted
-    }
-    return sorted(found)
+    rows = [
+        (f"[{name}](../stacks/{name}.md)", prose(stack.model.metadata.description))
+        for name, stack in sorted(stacks_of(subject).items())
+        if any(image_of(one) in wanted for one in stack.model.spec.services.values())
+    ]
+    yield from table(("Stack", "What it is"), rows)
 
 
 def _secrets(program: Program) -> Iterator[str]:

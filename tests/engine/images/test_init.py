@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 
 def test_a_new_project_is_locked_and_built(agc: Agc, tmp_path: Path) -> None:
-    """npm says which file the command runs; the smoke test is that it answers with the version that was locked."""
+    """The registry says which file the command runs; the smoke test wants the version that was locked."""
     project = tmp_path / "new"
     project.mkdir()
     begun = agc("init", "--npm", "prettier", "--json", project=project)
@@ -30,7 +30,7 @@ def test_a_new_project_is_locked_and_built(agc: Agc, tmp_path: Path) -> None:
 
 
 def test_a_package_that_does_not_exist_begins_nothing(agc: Agc, tmp_path: Path) -> None:
-    """npm was asked before anything was written."""
+    """The registry was asked before anything was written."""
     run = agc("init", tmp_path / "new", "--npm", "agc-there-is-no-such-package", "--json")
 
     assert run.error["code"] == "resolve"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from pipeline.catalog.record import Catalog
 from pipeline.cli import main
 from pipeline.errors import ExitCode
-from pipeline.outputs.starter import Wish, starter_files
+from pipeline.outputs.starter import Wish, agent_file
 from pipeline.outputs.subject import Subject
 from pipeline.stages.discovery import PackageFacts
 from pipeline.stages.project import load_project, shipped_folder
@@ -30,8 +32,7 @@ PYPI = ["--agent", "tool", "--pypi", "some-tool", "--binary", "tool"]
 
 def agent_of(wish: Wish, facts: PackageFacts) -> dict[str, object]:
     """Return the definition of the agent as data."""
-    (text,) = (file.text for file in starter_files(wish, facts, SUBJECT) if "/agents/" in file.path[:20])
-    found: dict[str, object] = yaml.safe_load(text)
+    found: dict[str, object] = yaml.safe_load(agent_file(wish, facts, SUBJECT).text)
     return found
 
 
@@ -161,3 +162,32 @@ def test_words_of_strangers_stay_words(description: str, name: str) -> None:
 
     assert metadata["name"] == name
     assert metadata.get("description", "") == description
+
+
+class Terminal(io.StringIO):
+    """Somebody at a keyboard."""
+
+    def isatty(self) -> bool:
+        """Say yes."""
+        return True
+
+
+def test_somebody_at_a_terminal_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """For what was not given; an empty line takes what is proposed."""
+    monkeypatch.setattr(sys, "stdin", Terminal("tool\nn\n\n"))
+
+    assert main(["init", str(tmp_path)]) == ExitCode.OK, capsys.readouterr().err
+    found = yaml.safe_load((tmp_path / "definitions" / "agents" / "tool.yaml").read_text())
+    assert found["spec"]["packages"][0]["pypi"] == "tool"
+    assert found["spec"]["command"] == ["tool"]
+
+
+def test_somebody_who_ends_the_questions_has_nothing_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """As with Ctrl-C anywhere else."""
+    monkeypatch.setattr(sys, "stdin", Terminal(""))
+
+    assert main(["init", str(tmp_path)]) == ExitCode.INTERRUPTED
+    assert list(tmp_path.iterdir()) == []
+    assert "fault of agc" not in capsys.readouterr().err
