@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import TypeVar
 from xml.etree import ElementTree as ET
 
@@ -22,6 +22,7 @@ from pipeline.outputs.commands import CommandText, ParameterText
 from pipeline.outputs.docs import docs_files
 from pipeline.outputs.docs.command_line import command_page
 from pipeline.outputs.docs.markdown import code, table, text
+from pipeline.outputs.docs.stacks import stack_page
 from pipeline.outputs.makers import MAKERS, make
 from pipeline.outputs.subject import Subject
 from pipeline.stages.project import load_project, shipped_folder
@@ -192,6 +193,35 @@ def test_the_picture_counts_layers_as_the_matrix_has_them() -> None:
 
     assert picture.count("agents/claude<") == 1
     assert "toolchains/node<" in picture
+
+
+def test_a_stack_has_a_page_with_its_services() -> None:
+    """How they meet, which ports are taken on the host, and how it is started, where there is a file for that."""
+    service = SimpleNamespace(
+        image="node-bun-claude",
+        via="headroom",
+        depends_on=("mock",),
+        profile="extra",
+        workspace=True,
+        read_only=False,
+        ports=(SimpleNamespace(address="127.0.0.1", host=8080, name="gateway"),),
+        memory="4g",
+        pids=512,
+        cpus=None,
+        egress=(),
+    )
+    metadata = SimpleNamespace(title="", description="One agent.")
+    spec = SimpleNamespace(services={"claude": service})
+    stack = SimpleNamespace(model=SimpleNamespace(metadata=metadata, spec=spec))
+
+    page = "\n".join(stack_page("solo", stack, replace(OWN, files=("deploy/compose/solo/compose.yaml",))))
+
+    assert "# solo" in page
+    notes = "reaches models only through `headroom`; waits for `mock`; only with the profile `extra`; has the workspace"
+    assert f"| `claude` | `node-bun-claude` | {notes}; may write to its root file system |" in page
+    assert "| `127.0.0.1:8080` | `claude` | gateway |" in page
+    assert "docker compose -f deploy/compose/solo/compose.yaml up" in page
+    assert "[`deploy/compose/solo`](../../../deploy/compose/solo)" in page
 
 
 class _Tags(HTMLParser):
