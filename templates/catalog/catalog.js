@@ -58,9 +58,9 @@
     }
     $("count").textContent = `${shown} of ${rows.length} images` + (now.have ? `, sizes beside ${now.have}` : "");
     $("nothing").hidden = shown > 0;
-    const kept = new URLSearchParams(Object.entries(now).filter(([, value]) => value));
+    const kept = new URLSearchParams(Object.entries(now).filter(([, value]) => value)).toString();
     try {
-      history.replaceState(null, "", `${location.pathname}${kept.size ? `?${kept}` : ""}${location.hash}`);
+      history.replaceState(null, "", `${location.pathname}${kept && `?${kept}`}${location.hash}`);
     } catch { /* a page on a disk may not change its address */ }
   };
 

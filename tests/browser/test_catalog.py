@@ -153,12 +153,12 @@ def test_ages_part_the_images(seen: Seen) -> None:
 def test_sizes_shrink_beside_what_one_has(seen: Seen) -> None:
     """What is shared is not pulled again; what one has costs nothing."""
     page = seen.page
-    cell = page.locator("#node-bun-codex .number")
+    cell = page.locator("#image-node-bun-codex .number")
     before = cell.inner_text()
     page.select_option("#have", "node-bun-claude")
     megabytes = [float(words.split()[0]) for words in (before, cell.inner_text())]
 
-    assert page.locator("#node-bun-claude .number").inner_text() == "0.0 MB"
+    assert page.locator("#image-node-bun-claude .number").inner_text() == "0.0 MB"
     assert megabytes[1] < megabytes[0] / 2
 
 
@@ -212,7 +212,7 @@ def test_columns_sort_both_ways(seen: Seen) -> None:
 
     assert days == sorted(days, reverse=True)
     assert page.locator("th[aria-sort=descending]").inner_text().startswith("Published")
-    assert page.locator("#node-bun-claude + tr.detail").count() == 1
+    assert page.locator("#image-node-bun-claude + tr.detail").count() == 1
 
 
 def test_a_theme_is_the_systems_until_somebody_chooses(look: Look, address: str) -> None:
@@ -240,8 +240,8 @@ def test_without_javascript_it_is_a_whole_list(look: Look, address: str) -> None
     seen.picture("catalog-no-script")
 
     assert page.locator("tbody tr").count() >= COUNT
-    assert page.locator("#node-bun-claude code").inner_text().startswith("docker pull registry.example/")
-    assert page.locator("#node-bun-claude code").is_visible()
+    assert page.locator("#image-node-bun-claude code").inner_text().startswith("docker pull registry.example/")
+    assert page.locator("#image-node-bun-claude code").is_visible()
     assert not page.locator("#filters").is_visible()
     assert page.locator("button:visible").count() == 0
     assert seen.wrong == []
@@ -254,7 +254,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(look: Look, address: str, f
     page = seen.page
     page.fill("#q", "node-bun-claude")
     page.get_by_role("button", name="node-bun-claude", exact=True).click()
-    page.locator("#node-bun-claude").scroll_into_view_if_needed()
+    page.locator("#image-node-bun-claude").scroll_into_view_if_needed()
     seen.picture("catalog-narrow-detail", whole=True)
     width = page.evaluate("document.documentElement.scrollWidth")
     serious = faults(page)

@@ -39,7 +39,7 @@ def page_of(subject: Subject) -> str:
 
 def rows(text: str) -> dict[str, str]:
     """Return the rows of the list by image."""
-    return {match[1]: match[0] for match in re.finditer(r'<tr id="([^"]*)".*?</tr>', text)}
+    return {match[1]: match[0] for match in re.finditer(r'<tr id="image-([^"]*)".*?</tr>', text)}
 
 
 @pytest.mark.parametrize(("tags", "day"), DAYS.items())
