@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import islice, product
 
-from pipeline.catalog.record import Catalog, ImageRecord, LayerRecord, PlatformRecord
+from pipeline.catalog.record import Catalog, EvidenceRecord, ImageRecord, LayerRecord, LicenceRecord, PlatformRecord
 from pipeline.digest import Digest, digest_bytes
 
 BASES = {"node-bun": ("node", "bun"), "python": ("python",), "node-py": ("node", "bun", "python"), "go": ("go",)}
 AGENTS = ("claude", "codex", "copilot", "gemini", "openclaw", "opencode")
+_DEPTHS = ("presence", "answer", "work")
+_CLAIM = "https://slsa.dev/provenance/v1"
 _SIZES = {"roots": 42, "common-tools": 28, "bases": 9, "toolchains": 50, "agents": 120}
 
 
@@ -27,7 +29,7 @@ def _images(today: date) -> Iterator[tuple[str, ImageRecord]]:
         name = f"{on}-{agent}"
         layers = tuple(_layers(on, base, agent))
         digest = _digest(name)
-        platform = PlatformRecord(digest=digest, config=_digest(name, "config"), layers=layers)
+        platform = PlatformRecord(digest=digest, config=_digest(name, "config"), layers=layers, smoke=_DEPTHS)
         yield (
             name,
             ImageRecord(
@@ -35,6 +37,11 @@ def _images(today: date) -> Iterator[tuple[str, ImageRecord]]:
                 repositories=(f"registry.example/agents/{name}",),
                 tags=("latest", f"{day:%Y.%m.%d}", f"2.{at}"),
                 platforms={"linux/amd64": platform, "linux/arm64": platform},
+                licences={f"agents/{agent}": LicenceRecord(name="MIT", publish="baked")},
+                evidence=(
+                    EvidenceRecord(predicate_type=_CLAIM, subject=digest, digest=_digest(name, "x"), signed=True),
+                ),
+                verify=(f"agc verify registry.example/agents/{name}@{digest} --key cosign.pub",),
             ),
         )
 

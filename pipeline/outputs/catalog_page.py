@@ -112,6 +112,8 @@ def _data(items: Sequence[Item]) -> dict[str, Any]:
             "tags": list(item.tags),
             "platforms": list(item.platforms),
             "layers": [numbers[layer.digest] for layer in item.layers],
+            "verify": list(item.verify),
+            "notes": list(item.notes),
         }
         for item in items
     ]

@@ -9,7 +9,7 @@ Rules kept here:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pipeline.catalog.record import ImageRecord, LayerRecord
@@ -21,7 +21,10 @@ _DAY = re.compile(r"(\d{4})\.(\d{2})\.(\d{2})(?:\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An image on the shelf; `repository` is empty for one that was not published, `layers` are those of a platform."""
+    """An image on the shelf; `repository` is empty for one that was not published, `layers` are those of a platform.
+
+    `verify` are commands that check it, `notes` what else there is to say of it.
+    """
 
     name: str
     base: str
@@ -35,6 +38,8 @@ class Item:
     tags: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
     layers: tuple[LayerRecord, ...] = ()
+    verify: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -108,7 +113,22 @@ def _published(
         image.tags,
         tuple(sorted(image.platforms)),
         layers,
+        image.verify,
+        tuple(_notes(image)),
     )
+
+
+def _notes(image: ImageRecord) -> Iterator[str]:
+    """Yield what else the catalog says of an image: licences, tests it passed, evidence, and what is newer by now."""
+    for component, licence in sorted(image.licences.items()):
+        yield f"Licence of {component}: {licence.name} ({licence.publish})"
+    if depths := dict.fromkeys(depth for key in sorted(image.platforms) for depth in image.platforms[key].smoke):
+        yield f"Smoke tests passed: {', '.join(depths)}"
+    if claims := sorted({f"{one.predicate_type}{' (signed)' if one.signed else ''}" for one in image.evidence}):
+        yield f"Evidence: {', '.join(claims)}"
+    for component, newest in sorted(image.upstream.items()):
+        if newest.reason:
+            yield f"Newest of {component}: {newest.version}; {newest.reason}"
 
 
 def _capabilities(names: Iterable[str], toolchains: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@
   const rows = [...body.rows].map((row) => {
     const image = byName.get(row.dataset.name);
     const layers = image.layers.map((layer) => data.layers[layer].slice(0, 2).join(" "));
-    const words = [row.textContent, image.digest, ...image.tags, ...image.platforms, ...layers].join(" ").toLowerCase();
+    const words = [row.textContent, image.digest, ...image.tags, ...image.platforms, ...image.notes, ...layers].join(" ").toLowerCase();
     return { row, image, words, can: row.dataset.can.split(" "), cell: row.querySelector(".number"), detail: null };
   });
 
@@ -85,7 +85,9 @@
     const exact = `${image.repository}@${image.digest}`;
     return [
       make("div", {}, make("h3", {}, "Pull exactly this one"), command(`docker pull ${exact}`), command(`podman pull ${exact}`)),
-      make("div", {}, make("h3", {}, "Verify it, with the key of whoever published it"), command(`agc verify ${exact} --key cosign.pub`)),
+      image.verify.length
+        ? make("div", {}, make("h3", {}, "Verify it"), ...image.verify.map(command))
+        : make("div", {}, make("h3", {}, "Verify it, with the key of whoever published it"), command(`agc verify ${exact} --key cosign.pub`)),
     ];
   };
   const layers = (image) => {
@@ -105,9 +107,11 @@
     const title = `Layers: ${size(total(image.layers))}, of which ${size(alone)} are in no other image`;
     return make("div", {}, make("h3", {}, title), stack, make("ul", { class: "parts" }, ...parts));
   };
-  const facts = (image) => [
-    ["Platforms", image.platforms.join(", ")], ["Tags", image.tags.join(", ")],
-  ].filter(([, value]) => value).map(([name, value]) => `${name}: ${value}`).join(" · ");
+  const facts = (image) => make("ul", { class: "facts" }, ...[
+    image.platforms.length ? `Platforms: ${image.platforms.join(", ")}` : "",
+    image.tags.length ? `Tags: ${image.tags.join(", ")}` : "",
+    ...image.notes,
+  ].filter(Boolean).map((words) => make("li", {}, words)));
   const toggle = (item, button) => {
     const open = button.getAttribute("aria-expanded") !== "true";
     button.setAttribute("aria-expanded", String(open));
@@ -118,7 +122,7 @@
     }
     const panel = make("div", { class: "panel" }, ...commands(item.image));
     if (item.image.layers.length) panel.append(layers(item.image));
-    panel.append(make("p", { class: "lead" }, facts(item.image)));
+    panel.append(facts(item.image));
     item.detail = make("tr", { class: "detail" }, make("td", { colspan: item.row.cells.length }, panel));
     item.row.after(item.detail);
     apply();

@@ -107,6 +107,18 @@ def test_the_data_name_each_layer_once() -> None:
     assert [data["layers"][number][0] for number in image["layers"]][-1] == "agents/claude"
 
 
+def test_what_else_the_catalog_says_of_an_image_is_shown() -> None:
+    """Licence, tests it passed, evidence, and how to verify it."""
+    (item,) = (one for one in shelf(FULL) if one.name == "node-bun-claude")
+
+    assert item.notes == (
+        "Licence of agents/claude: MIT (baked)",
+        "Smoke tests passed: presence, answer, work",
+        "Evidence: https://slsa.dev/provenance/v1 (signed)",
+    )
+    assert item.verify == (f"agc verify registry.example/agents/node-bun-claude@{item.digest} --key cosign.pub",)
+
+
 def test_nothing_in_a_catalog_breaks_out_of_the_page() -> None:
     """A registry may be of somebody else."""
     evil = "</script><script>alert(1)</script>\"'&"
