@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.catalog.record import LayerRecord
@@ -20,6 +20,7 @@ from pipeline.outputs.templates import render
 PAGE = "index.html"
 _STATIC = ("catalog.css", "catalog.js")
 _FOLDER = "catalog"
+_ORDER = ("roots", "common-tools", "bases", "toolchains", "toolpacks", "agents")
 _WIDTH = 1000
 _MEGA, _GIGA = 1_000_000, 1_000_000_000
 _UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
@@ -35,12 +36,15 @@ class Block(NamedTuple):
 
 
 class Sharing(NamedTuple):
-    """What sharing layers saves: bytes of all images one by one, bytes of each layer once, and the picture's pieces."""
+    """What sharing layers saves: bytes of all images one by one, bytes of each layer once, and the pictures' pieces.
+
+    `kinds` are drawn to the scale of all images, `blocks` enlarged to the whole width.
+    """
 
     apart: int
     once: int
     layers: int
-    apart_width: float
+    kinds: tuple[Block, ...]
     blocks: tuple[Block, ...]
 
 
@@ -82,17 +86,30 @@ def sharing(items: Iterable[Item]) -> Sharing | None:
     once = sum(layer.size for layer in found.values())
     if not apart:
         return None
-    order = sorted(found.values(), key=lambda layer: (layer.component, layer.version, layer.digest))
-    blocks, x = [], 0.0
-    for layer in order:
-        width = layer.size / apart * _WIDTH
-        words = f"{layer.component} {layer.version}".rstrip()
-        kind = layer.component.partition("/")[0]
-        blocks.append(
-            Block(round(x, 2), round(width, 2), kind, f"{words}: {size(layer.size)}, in {used[layer.digest]} images")
-        )
+    order = sorted(found.values(), key=lambda layer: (_ORDER.index(_kind(layer)), layer.component, layer.digest))
+    parts = [(_kind(layer), layer.size, _words(layer, used[layer.digest])) for layer in order]
+    kinds = [
+        (kind, sum(one.size for one in order if _kind(one) == kind), kind) for kind in dict.fromkeys(map(_kind, order))
+    ]
+    return Sharing(apart, once, len(found), tuple(_blocks(kinds, apart)), tuple(_blocks(parts, once)))
+
+
+def _blocks(parts: Iterable[tuple[str, int, str]], whole: int) -> Iterator[Block]:
+    """Yield pieces side by side, as wide as their share of `whole`."""
+    x = 0.0
+    for kind, number, words in parts:
+        width = number / whole * _WIDTH
+        yield Block(round(x, 2), round(width, 2), kind, f"{words}: {size(number)}")
         x += width
-    return Sharing(apart, once, len(found), float(_WIDTH), tuple(blocks))
+
+
+def _kind(layer: LayerRecord) -> str:
+    kind = layer.component.partition("/")[0]
+    return kind if kind in _ORDER else _ORDER[0]
+
+
+def _words(layer: LayerRecord, images: int) -> str:
+    return f"{layer.component} {layer.version}".rstrip() + f", in {images} image{'s' if images > 1 else ''}"
 
 
 def _data(items: Sequence[Item]) -> dict[str, Any]:

@@ -104,7 +104,8 @@
       return make("li", { class: kind(layer) }, `${component} ${version} `, make("small", {}, `${size(bytes)}, ${shared}`));
     });
     const alone = total(image.layers.filter((layer) => users[layer] === 1));
-    const title = `Layers: ${size(total(image.layers))}, of which ${size(alone)} are in no other image`;
+    const own = alone ? `of which ${size(alone)} are in no other image` : "all of which other images have too";
+    const title = `Layers: ${size(total(image.layers))}, ${own}`;
     return make("div", {}, make("h3", {}, title), stack, make("ul", { class: "parts" }, ...parts));
   };
   const facts = (image) => make("ul", { class: "facts" }, ...[

@@ -94,7 +94,9 @@ def test_each_layer_counts_once() -> None:
 
     assert found is not None
     assert found.once < found.apart / 3
-    assert sum(block.width for block in found.blocks) == pytest.approx(1000 * found.once / found.apart, abs=1)
+    assert sum(block.width for block in found.kinds) == pytest.approx(1000 * found.once / found.apart, abs=1)
+    assert sum(block.width for block in found.blocks) == pytest.approx(1000, abs=1)
+    assert len(found.blocks) == found.layers
 
 
 def test_the_data_name_each_layer_once() -> None:
