@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -112,7 +112,7 @@ def _name_of(package: str) -> str:
     return package.rpartition("/")[2].replace(".", "-").replace("_", "-")
 
 
-def _checked(kind: object, value: str, option: str) -> str:
+def _checked(kind: Any, value: str, option: str) -> str:
     try:
         return str(TypeAdapter(kind).validate_python(value))
     except ValidationError as error:

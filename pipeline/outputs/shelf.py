@@ -94,8 +94,8 @@ def _published(
     named: dict[str, list[LayerRecord]] = {}
     for layer in layers:
         named.setdefault(layer.component.partition("/")[0], []).append(layer)
-    agent = (named.get("agents") or [None])[-1]
-    toolpack = (named.get("toolpacks") or [None])[-1]
+    agent = next(iter(named.get("agents", ())), None)
+    toolpack = next(iter(named.get("toolpacks", ())), None)
     on = [layer.component.partition("/")[2] for layer in named.get("toolchains", ())]
     # A toolchain that an agent brings is off PATH: where the definition is known, it says which are on it.
     on = [one for one in on if planned is None or one in planned.parts.base.model.spec.toolchains]

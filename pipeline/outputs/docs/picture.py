@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from html import escape
+from math import cos, radians, sin
 
 from pipeline.outputs.subject import Subject
 from pipeline.resolve.capabilities import brought, provided
@@ -22,17 +23,15 @@ _COLOURS = (
     ("toolpacks", "#7b3f8c"),
     ("agents", "#2457b8"),
 )
-_CELL, _ROW, _LABEL, _TOP = 26, 24, 190, 168
+_CELL, _ROW, _LABEL = 26, 24, 190
+_LEAN = 60  # degrees; a letter of a head is about 6.4 wide
+_LETTER = 6.4
 
 
 def chain_picture(header: str) -> str:
     """Return the picture of two Dockerfiles that differ in their last step: everything after a change is made again."""
     steps = ("root", "packages", "Node.js", "agent")
-    body = [
-        _text(
-            24, 34, "Two Dockerfiles: a change of the packages makes everything after it again, twice", 15, weight=600
-        )
-    ]
+    body = [_text(24, 34, "Two Dockerfiles: what comes after a change is made again, twice", 15, weight=600)]
     for row, agent in enumerate(("claude", "codex")):
         y = 58 + row * 62
         for at, step in enumerate(steps):
@@ -57,11 +56,13 @@ def layer_picture(header: str, subject: Subject) -> str:
     held = {item.name: tuple(_layers(item, subject)) for item in images}
     order = [folder for folder, _ in _COLOURS]
     layers = sorted({one for found in held.values() for one in found}, key=lambda one: (order.index(one[0]), one[1]))
-    width = _LABEL + len(images) * _CELL + 110
-    height = _TOP + len(layers) * _ROW + 46
-    body = list(_heads(images))
+    longest = _LETTER * max((len(item.name) for item in images), default=0)
+    top = 30 + round(longest * sin(radians(_LEAN)))
+    width = _LABEL + len(images) * _CELL + max(110, round(longest * cos(radians(_LEAN))))
+    height = top + len(layers) * _ROW + 46
+    body = list(_heads(images, top))
     for row, layer in enumerate(layers):
-        body += _row_of(layer, row, [layer in held[item.name] for item in images])
+        body += _row_of(layer, top + row * _ROW, [layer in held[item.name] for item in images])
     places = sum(len(found) for found in held.values())
     summary = f"{len(images)} images put {places} layers together; only {len(layers)} are ever built."
     body.append(_text(16, height - 16, summary, 14, weight=600))
@@ -85,15 +86,15 @@ def _layers(item: Combination, subject: Subject) -> Iterator[tuple[str, str]]:
         yield "agents", parts.agent.name
 
 
-def _heads(images: Iterable[Combination]) -> Iterator[str]:
+def _heads(images: Iterable[Combination], top: int) -> Iterator[str]:
     for at, item in enumerate(images):
         x = _LABEL + at * _CELL + _CELL // 2
-        yield _text(x + 4, _TOP - 12, item.name, 12, turn=-60)
+        yield _text(x + 4, top - 12, item.name, 12, turn=-_LEAN)
 
 
-def _row_of(layer: tuple[str, str], row: int, marks: list[bool]) -> Iterator[str]:
+def _row_of(layer: tuple[str, str], y: int, marks: list[bool]) -> Iterator[str]:
     folder, name = layer
-    y, colour = _TOP + row * _ROW, dict(_COLOURS)[folder]
+    colour = dict(_COLOURS)[folder]
     yield f"<path d='M16 {y + _ROW - 2}H{_LABEL + len(marks) * _CELL}' stroke='{_GRID}'/>"
     yield f"<rect x='16' y='{y + 5}' width='10' height='10' rx='2' fill='{colour}'/>"
     yield _text(34, y + 15, f"{folder}/{name}", 12)

@@ -99,7 +99,11 @@ def _type(field: Mapping[str, Any]) -> str:
         return " or ".join(dict.fromkeys(_type(one) for one in choices if one.get("type") != "null"))
     if values := [field["const"]] if "const" in field else field.get("enum", ()):
         return " or ".join(code(json.dumps(one)) for one in values)
-    return _SIMPLE.get(str(field.get("type")), lambda _: "anything")(field)
+    return _SIMPLE.get(str(field.get("type")), _anything)(field)
+
+
+def _anything(_: Mapping[str, Any]) -> str:
+    return "anything"
 
 
 def _mapping(field: Mapping[str, Any]) -> str:
