@@ -93,17 +93,20 @@ def _navigation(pages: Path) -> Iterator[dict[str, object]]:
     """Yield the parts of the site, each with its pages by title; the page that introduces one comes first."""
     yield {"Home": "index.md"}
     for folder, title in PARTS.items():
-        found = sorted((pages / folder).rglob("*.md"))
-        if folder == "decisions":
-            found = [page for page in found if page.name == "README.md"] + [
-                page for page in found if page.name != "README.md"
-            ]
-        else:
-            found.sort(key=lambda page: (len(page.relative_to(pages).parts), page.name != "README.md", _title(page)))
+        found = sorted((pages / folder).rglob("*.md"), key=lambda page: _place(page, pages / folder))
         yield {title: list(_entries(found, pages, pages / folder))}
         if folder == "explanation":
             yield {"Benchmarks": "benchmarks.md"}
             yield {"Find an image": f"{CATALOG}/index.html"}
+
+
+def _place(page: Path, folder: Path) -> tuple[object, ...]:
+    """Return what orders a page within its part: what the introduction links to comes in that order, then by title."""
+    introduction = page.parent / "README.md"
+    linked = _LINK.findall(introduction.read_text(encoding="utf-8")) if introduction.is_file() else []
+    order = ["README.md", *(target for _, _, target in linked)]
+    known = order.index(page.name) if page.name in order else len(order)
+    return len(page.relative_to(folder).parts), page.parent, known, _title(page)
 
 
 def _entries(found: list[Path], pages: Path, folder: Path) -> Iterator[object]:
