@@ -257,11 +257,13 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(look: Look, address: str, f
     page.locator("#image-node-bun-claude").scroll_into_view_if_needed()
     seen.picture("catalog-narrow-detail", whole=True)
     width = page.evaluate("document.documentElement.scrollWidth")
+    inside = page.evaluate("(one => one.scrollWidth - one.clientWidth)(document.querySelector('.panel'))")
     serious = faults(page)
     page.fill("#q", "")
     seen.picture("catalog-narrow")
 
     assert width <= 360
+    assert inside <= 0
     assert serious == []
 
 
