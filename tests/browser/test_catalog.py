@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.catalog.store import render_catalog
 from pipeline.cli import main
-from tests.browser.conftest import Seen, serve
+from tests.browser.conftest import SHOTS, Seen, serve
 from tests.shelves import catalog_of
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def counted(page: Page) -> int:
     return int(page.locator("#count").inner_text().split()[0])
 
 
-def test_it_opens_without_a_fault_in_less_than_a_second(
-    look: Look, address: str, record_property: Callable[[str, object], None]
-) -> None:
+def test_it_opens_without_a_fault_in_less_than_a_second(look: Look, address: str) -> None:
     """Nothing fails, nobody else is asked, and the list is drawn; the best of three, on a machine with other work."""
     times = []
     for _ in range(3):
@@ -75,9 +73,10 @@ def test_it_opens_without_a_fault_in_less_than_a_second(
         times.append(max(seen.page.evaluate(f"[{paint}, {ready}]")))
         assert seen.wrong == []
         assert shown(seen.page) >= COUNT
-    record_property("first-render-ms", [round(one) for one in times])
+    if SHOTS:
+        Path(SHOTS, "first-render.txt").write_text(f"{[round(one) for one in times]} ms\n", encoding="utf-8")
 
-    assert min(times) < 1000
+    assert min(times) < 1000, times
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
