@@ -10,10 +10,17 @@
   const byName = new Map(data.images.map((image) => [image.name, image]));
   const rows = [...body.rows].map((row) => {
     const image = byName.get(row.dataset.name);
-    const layers = image.layers.map((layer) => data.layers[layer].slice(0, 2).join(" "));
-    const words = [row.textContent, image.digest, ...image.tags, ...image.platforms, ...image.notes, ...layers].join(" ").toLowerCase();
-    return { row, image, words, can: row.dataset.can.split(" "), cell: row.querySelector(".number"), detail: null };
+    return { row, image, words: null, can: row.dataset.can.split(" "), cell: row.querySelector(".number"), detail: null };
   });
+  // Not before somebody searches: most visits only look.
+  const words = (item) => {
+    if (item.words) return item.words;
+    const { row, image } = item;
+    const layers = image.layers.map((layer) => data.layers[layer].slice(0, 2).join(" "));
+    const all = [row.textContent, image.digest, ...image.tags, ...image.platforms, ...image.notes, ...layers];
+    item.words = all.join(" ").toLowerCase();
+    return item.words;
+  };
 
   const make = (tag, attributes = {}, ...inside) => {
     const element = document.createElement(tag);
@@ -32,15 +39,18 @@
     const days = row.dataset.day ? (Date.now() - Date.parse(row.dataset.day)) / DAY : NaN;
     return Number(age) > 0 ? days <= Number(age) : days > -Number(age);
   };
-  const fits = ({ row, words, can }, now, terms) =>
-    terms.every((term) => words.includes(term)) &&
+  const fits = (item, now, terms) => fitting(item.row, item.can, now) && terms.every((term) => words(item).includes(term));
+  const fitting = (row, can, now) =>
     (!now.agent || row.dataset.agent === now.agent) &&
     (!now.base || row.dataset.base === now.base) &&
     (!now.capability || can.includes(now.capability)) &&
     (!now.age || young(row, now.age));
 
+  let beside = "";
   const apply = () => {
     const now = chosen();
+    const moved = now.have !== beside;
+    beside = now.have;
     const terms = now.q.toLowerCase().split(/\s+/).filter(Boolean);
     const have = new Set(byName.get(now.have)?.layers ?? []);
     let shown = 0;
@@ -49,7 +59,7 @@
       item.row.hidden = !visible;
       if (item.detail) item.detail.hidden = !visible;
       shown += visible;
-      if (item.image.layers.length) {
+      if (moved && item.image.layers.length) {
         item.cell.textContent = size(total(item.image.layers.filter((layer) => !have.has(layer))));
       }
       if (item.detail) item.detail.querySelectorAll("[data-layer]").forEach((part) => {

@@ -62,9 +62,9 @@ def counted(page: Page) -> int:
 
 
 def test_it_opens_without_a_fault_in_less_than_a_second(look: Look, address: str) -> None:
-    """Nothing fails, nobody else is asked, and the list is drawn; the best of three, on a machine with other work."""
+    """Nothing fails, nobody else is asked, and the list is drawn; the best of five, on a machine with other work."""
     times = []
-    for _ in range(3):
+    for _ in range(5):
         seen = look(viewport={"width": 1280, "height": 900})
         seen.goto(address)
         paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
