@@ -23,6 +23,7 @@ _UNKNOWN = "LicenseRef-Unknown"
 _PYTHON = "python >=3.13 <3.14"
 _TEMPLATES = {
     "matrix.yaml": "definitions/matrix.yaml",
+    "policy.yaml": "definitions/policies/default.yaml",
     "agc.toml": "agc.toml",
     "gitignore": ".gitignore",
     "Makefile": "Makefile",
@@ -71,7 +72,7 @@ def agent_file(wish: Wish, facts: PackageFacts, subject: Subject) -> Generated:
 
 def _values(wish: Wish, facts: PackageFacts, subject: Subject) -> dict[str, object]:
     """Return what the templates know."""
-    licence = wish.licence or facts.licence or _UNKNOWN
+    licence = _known(wish.licence) or _known(facts.licence) or _UNKNOWN
     return {
         "agent": wish.agent,
         "base": wish.base,
@@ -87,11 +88,22 @@ def _values(wish: Wish, facts: PackageFacts, subject: Subject) -> dict[str, obje
         "description": facts.description,
         "homepage": facts.homepage,
         "licence": licence,
+        "unknown": licence.startswith("LicenseRef-"),
         # What nobody knows to be free stays at home.
         "publish": "baked" if licence in _FREE else "private",
         "quoted": _quoted,
         "scalar": _scalar,
     }
+
+
+def _known(licence: str) -> str:
+    """Return a licence as SPDX spells it, "" for words that are none."""
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression  # 20 ms
+
+    try:
+        return str(canonicalize_license_expression(licence)) if licence else ""
+    except InvalidLicenseExpression:
+        return ""
 
 
 def _quoted(value: object) -> str:

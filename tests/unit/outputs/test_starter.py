@@ -50,6 +50,13 @@ def test_a_new_project_is_valid(options: list[str], tmp_path: Path, capsys: Capt
     assert [image["name"] for image in found["images"]] == [f"{base}-tool"]
 
 
+@pytest.mark.parametrize("licence", ["MIT", "LicenseRef-Own", "no licence at all"])
+def test_a_project_is_valid_whatever_its_licence(licence: str, tmp_path: Path, capsys: Capture) -> None:
+    """What is not known is let pass by name, and stays private."""
+    assert main(["init", str(tmp_path), *NPM, "--licence", licence]) == ExitCode.OK, capsys.readouterr().err
+    assert main(["-C", str(tmp_path), "validate"]) == ExitCode.OK, capsys.readouterr().err
+
+
 def test_an_editor_finds_the_schema_that_a_definition_names(tmp_path: Path, capsys: Capture) -> None:
     """And the definition answers it."""
     assert main(["init", str(tmp_path), *NPM]) == ExitCode.OK
@@ -72,6 +79,7 @@ def test_a_new_project_has_what_one_starts_with(tmp_path: Path) -> None:
     assert {
         "definitions/agents/tool.yaml",
         "definitions/matrix.yaml",
+        "definitions/policies/default.yaml",
         "agc.toml",
         ".gitignore",
         "README.md",
