@@ -33,6 +33,9 @@ bench: setup ## Compare with Dockerfiles and write docs/benchmarks.md; about hal
 	@ci/setup --test
 	$(BIN)/python -m tests.bench $(BENCH_FLAGS)
 
+docs: .venv/.project ## Build the site into site/ and check every link in it
+	$(BIN)/python ci/site.py
+
 check: .venv/.project check-style check-types check-imports check-generated ## Check style, types, imports and generated files
 
 check-style: .venv/.project
@@ -68,7 +71,7 @@ requirements: .venv/.project ## Pin the Python packages of requirements/dev.txt 
 	ci/lock-requirements
 
 clean: ## Remove what the other targets made in this folder
-	rm -rf .venv out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv out site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find pipeline tests -name __pycache__ -type d -exec rm -rf {} +
 
 # Made again when the pins change. Debian keeps venv's other half, ensurepip, in a package of its own.
@@ -84,5 +87,5 @@ clean: ## Remove what the other targets made in this folder
 	$(BIN)/python -m compileall -q pipeline
 	@touch $@
 
-.PHONY: help setup image test test-unit bench check check-style check-types check-imports check-generated fmt proto lock \
+.PHONY: help setup image test test-unit bench docs check check-style check-types check-imports check-generated fmt proto lock \
   requirements clean

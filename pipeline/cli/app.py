@@ -165,6 +165,7 @@ class Entry:
 
 
 COMMANDS: Mapping[str, Entry] = {
+    "init": Entry("pipeline.cli.init:command", "Start a project with an agent of its own, in an empty folder."),
     "validate": Entry("pipeline.cli.validate:command", "Check the definitions and show everything wrong with them."),
     "lock": Entry("pipeline.cli.lock:command", "Turn every moving name into a pin in registry/lock/."),
     "list-matrix": Entry("pipeline.cli.list_matrix:command", "List the images of the project, or why a pair is none."),
@@ -177,7 +178,8 @@ COMMANDS: Mapping[str, Entry] = {
     "verify": Entry("pipeline.cli.verify:command", "Check who vouches for an image of a registry, and for what."),
     "scan": Entry("pipeline.cli.scan:command", "Look for known vulnerabilities in an image by its SBOM."),
     "sbom": Entry("pipeline.cli.sbom:command", "Show what is in a built image, as SPDX or CycloneDX."),
-    "generate": Entry("pipeline.cli.generate:command", "Write what is made from templates: files for CI, stacks."),
+    "generate": Entry("pipeline.cli.generate:command", "Write what definitions come to: stacks, pages, CI files."),
+    "catalog": Entry("pipeline.cli.catalog:command", "List what was published, or write it as a page."),
     "up": Entry("pipeline.cli.up:command", "Start a stack and wait until it is healthy."),
     "down": Entry("pipeline.cli.down:command", "Stop a stack, and with -v remove its volumes."),
     "engine": Entry("pipeline.cli.engine:command", "Show, start, stop or prune the build engine."),
@@ -224,6 +226,11 @@ def command_line(table: Mapping[str, Entry] = COMMANDS) -> CommandLine:
     for name, entry in table.items():
         group.add_command(_Deferred(name, entry))
     return group
+
+
+def load_command(name: str, entry: Entry) -> Any:
+    """Import a command of the table and return it, as it stands on the command line."""
+    return _load(name, entry.target)
 
 
 def _load(name: str, target: str) -> Any:
@@ -282,6 +289,7 @@ __all__ = [
     "Session",
     "command_line",
     "complete_image",
+    "load_command",
     "run_command",
     "session_of",
 ]

@@ -14,13 +14,14 @@ from pipeline.cli.output import Line, Span, line
 from pipeline.errors import DefinitionError, UsageError
 
 if TYPE_CHECKING:
+    from pipeline.outputs.commands import CommandText
     from pipeline.outputs.generated import Drift
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 class What(StrEnum):
-    """The sorts of files that can be generated: the keys of `outputs.makers.MAKERS`."""
+    """The sorts of files that can be generated: the keys of `MAKERS` and `PAGES` in outputs.makers."""
 
     CI = "ci"
     IMAGE_CATALOG = "image-catalog"
@@ -30,6 +31,7 @@ class What(StrEnum):
     KUBERNETES = "kubernetes"
     OPENSHELL = "openshell"
     SANDBOX = "sandbox"
+    DOCS = "docs"
 
 
 def command(
@@ -49,7 +51,9 @@ def command(
         raise UsageError("--check changes nothing", remedy="leave out --check or --force")
     session = session_of(context)
     project = flow.open_project(session.project)
-    files, drifts = flow.generate(project, tuple(dict.fromkeys(only or ())), write=not check, force=force)
+    wanted = tuple(dict.fromkeys(only or ()))
+    commands = _commands() if What.DOCS in wanted or not wanted else ()
+    files, drifts = flow.generate(project, wanted, commands, write=not check, force=force)
     names = [drift.path for drift in drifts]
     failed = check and bool(drifts)
     if not (failed and session.output.json):
@@ -58,6 +62,12 @@ def command(
     if failed:
         options = "".join(f" --only {what}" for what in only or ())
         raise DefinitionError(f"out of date: {', '.join(names)}", remedy=f"agc generate{options}")
+
+
+def _commands() -> tuple[CommandText, ...]:
+    from pipeline.cli.describe import describe_commands  # imports every command
+
+    return describe_commands()
 
 
 def _diff(drifts: Sequence[Drift]) -> Iterator[Line]:

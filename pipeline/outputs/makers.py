@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from pipeline.outputs.ci import ci_files
 from pipeline.outputs.devcontainer import devcontainer_files
+from pipeline.outputs.docs import docs_files
 from pipeline.outputs.generated import Generated
 from pipeline.outputs.image_catalog import image_catalog_files
 from pipeline.outputs.kubernetes.helm import helm_files
@@ -16,7 +18,9 @@ from pipeline.outputs.sandbox_kit import sandbox_files
 from pipeline.outputs.stacks import compose_files
 from pipeline.outputs.subject import Subject
 
-MAKERS: Mapping[str, Callable[[Subject], tuple[Generated, ...]]] = MappingProxyType(
+Maker = Callable[[Subject], tuple[Generated, ...]]
+
+MAKERS: Mapping[str, Maker] = MappingProxyType(
     {
         "ci": ci_files,
         "compose": compose_files,
@@ -29,8 +33,15 @@ MAKERS: Mapping[str, Callable[[Subject], tuple[Generated, ...]]] = MappingProxyT
     }
 )
 """What makes the files of each sort, by the name that `agc generate --only` knows."""
+PAGES: Mapping[str, Maker] = MappingProxyType({"docs": docs_files})
+"""The same for pages, which tell of what the others make."""
 
 
 def make(subject: Subject, only: tuple[str, ...]) -> dict[str, tuple[Generated, ...]]:
     """Return the files of each sort in `only`, all where it is empty."""
-    return {name: MAKERS[name](subject) for name in only or tuple(MAKERS)}
+    wanted = set(only) or {*MAKERS, *PAGES}
+    telling = bool(wanted.intersection(PAGES))
+    made = {name: maker(subject) for name, maker in MAKERS.items() if telling or name in wanted}
+    told = replace(subject, files=tuple(sorted(file.path for files in made.values() for file in files)))
+    pages = {name: maker(told) for name, maker in PAGES.items() if name in wanted}
+    return {name: files for name, files in {**made, **pages}.items() if name in wanted}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.catalog.record import Catalog
+from pipeline.outputs.commands import CommandText
 from pipeline.stages.project import Project
 
 
@@ -14,7 +15,8 @@ class Subject:
     """The project that files are made for.
 
     `templates` is the folder of templates, `version` this program's, `own` tells whether the project is its own
-    checkout, and `catalog` is what was published.
+    checkout, and `catalog` is what was published. Pages tell also of `commands`, what the command line says of itself,
+    and of `files`, the paths of what the other generators make.
     """
 
     templates: Path
@@ -22,3 +24,5 @@ class Subject:
     own: bool
     project: Project
     catalog: Catalog
+    commands: tuple[CommandText, ...] = ()
+    files: tuple[str, ...] = ()

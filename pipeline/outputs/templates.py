@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 
 def render(folder: Path, name: str, **values: object) -> str:
@@ -21,7 +21,7 @@ def _environment(folder: Path) -> Environment:
     return Environment(
         loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701  # YAML and shell, no HTML
+        autoescape=select_autoescape(("html.j2",), default_for_string=False),  # YAML and shell are no HTML
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -65,6 +65,11 @@ class Combination:
         """The name of the image."""
         return self.parts.name
 
+    @property
+    def can_be_named(self) -> bool:
+        """Whether it is no image of the project and can still be built by its name."""
+        return self.reason == _IN_NO_CELL
+
 
 _Cell: TypeAlias = tuple[str, Parts, Location]
 

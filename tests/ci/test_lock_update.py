@@ -15,6 +15,7 @@ from tests.engine.support import CHECKOUT
 
 AGC = """\
 #!/bin/sh
+if [ "$*" = generate ]; then echo 2 >docs/page.md; echo noise >docs/new; exit "${GENERATES:-0}"; fi
 [ "$*" = 'lock --upgrade all' ] || exit 2
 echo "token: ${GH_TOKEN-none}${GITLAB_TOKEN-none}"
 echo 'agents/claude  moved  1 → 2'
@@ -107,6 +108,23 @@ def test_what_moved_is_pushed_with_its_report(clone: Clone, forge: str) -> None:
     assert message.startswith("Update the lock\n\n")
     assert "agents/claude  moved  1 → 2" in message
     assert (clone.folder / "registry" / "lock" / "claude.json").read_text() == "1\n"
+
+
+@pytest.mark.parametrize("status", ["0", "3"])
+def test_pages_that_tell_versions_move_with_the_lock(clone: Clone, status: str) -> None:
+    """Or the check of what is generated would fail; where that cannot be done, the lock is proposed all the same."""
+    for name in ("docs/page.md", "registry/generated.json"):
+        (clone.folder / name).parent.mkdir(exist_ok=True)
+        (clone.folder / name).write_text("1\n")
+    for command in (["add", "."], ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "--quiet", "-m", "pages"]):
+        subprocess.run(["git", "-C", str(clone.folder), *command], check=True, env=dict(clone.environment()))
+
+    done = clone.run("none", GENERATES=status)
+
+    assert done.returncode == 0, done.stderr
+    changed = clone.git("diff", "--name-only", "agc/lock-update~1", "agc/lock-update").splitlines()
+    assert changed == ["docs/page.md", "registry/lock/claude.json"]
+    assert (clone.folder / "docs" / "page.md").read_text() == "1\n"
 
 
 def test_what_resolves_sees_no_token(clone: Clone) -> None:

@@ -130,7 +130,7 @@ def test_no_command_shows_the_help(capsys: Capture) -> None:
 def test_table_names_the_commands_of_the_contract() -> None:
     """Each command is in a module of its name."""
     named = {"validate", "lock", "list-matrix", "explain", "plan", "build", "smoke", "generate", "engine", "doctor"}
-    named |= {"publish", "release", "sbom", "scan", "schema", "verify", "up", "down"}
+    named |= {"publish", "release", "sbom", "scan", "schema", "verify", "up", "down", "catalog", "init"}
 
     assert set(COMMANDS) == named
     assert all(COMMANDS[name].target == f"pipeline.cli.{name.replace('-', '_')}:command" for name in named)
