@@ -16,7 +16,6 @@ import dagger
 
 from pipeline.digest import Digest, hex_of
 from pipeline.engine.api import (
-    ArchiveExport,
     Export,
     FilesExport,
     LayoutExport,
@@ -128,11 +127,6 @@ class Dagger:
                     return None
                 case LayoutExport():
                     return await self._export_image(export, directory, platform, _parts(state, layouts))
-                case ArchiveExport():
-                    raise OutputError(
-                        "the Dagger engine does not speak to a Docker daemon: it writes OCI layouts",
-                        remedy="--output oci:DIR, then skopeo copy; or build with --engine buildkit",
-                    )
                 case _ as unreachable:
                     assert_never(unreachable)
         except dagger.QueryError as error:
