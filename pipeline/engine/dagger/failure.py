@@ -14,6 +14,7 @@ from pipeline.errors import (
     ErrorGroup,
     FailedStep,
     IntegrityError,
+    OutputError,
     SourceGoneError,
 )
 from pipeline.graph import State
@@ -46,6 +47,13 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, ErrorGroup):
         return any(is_lost(one) for one in error.errors)
     return isinstance(error, EngineLostError)
+
+
+def explain_export(error: dagger.DaggerError) -> AgcError:
+    """Return the error for an export that Dagger could not carry out."""
+    if not isinstance(error, dagger.QueryError) or _LOST.search(str(error)):
+        return lost(error)
+    return OutputError(f"the Dagger engine could not export: {error}")
 
 
 def explain(error: dagger.DaggerError, state: State) -> AgcError:

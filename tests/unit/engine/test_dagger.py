@@ -23,7 +23,7 @@ from pipeline.engine.api import SecretFile, StepEvent, StepStatus
 from pipeline.engine.choose import open_engine
 from pipeline.engine.dagger.client import Dagger
 from pipeline.engine.dagger.connection import check_answers, check_version, not_started, world
-from pipeline.engine.dagger.failure import explain, lost
+from pipeline.engine.dagger.failure import explain, explain_export, lost
 from pipeline.engine.dagger.files import TIDY, script
 from pipeline.engine.dagger.image import configured
 from pipeline.engine.dagger.lowering import _LOOPBACK, Site, World, helper_of, lower
@@ -34,6 +34,7 @@ from pipeline.errors import (
     EngineLostError,
     ExitCode,
     IntegrityError,
+    OutputError,
     SourceGoneError,
     UsageError,
 )
@@ -269,6 +270,19 @@ def test_an_engine_of_another_version_is_refused(version: str) -> None:
 def test_an_engine_of_a_known_version_is_taken(version: str) -> None:
     """A build of its own may have no number."""
     check_version(version)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        pytest.param(dagger.TransportError("502 Bad Gateway"), EngineLostError, id="no-answer"),
+        pytest.param(failed("session closed: read: connection reset by peer"), EngineLostError, id="lost"),
+        pytest.param(failed("open /out: permission denied"), OutputError, id="refused"),
+    ],
+)
+def test_an_export_that_fails_is_told_from_an_engine_that_is_lost(error: dagger.DaggerError, kind: type) -> None:
+    """The one is mended by another folder, the other by another try."""
+    assert type(explain_export(error)) is kind
 
 
 def test_a_module_has_no_words_for_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
