@@ -57,9 +57,11 @@ async def _session() -> AsyncIterator[dagger.Client]:
     # What a session prints is its own progress; its last words matter where it cannot start.
     words = _Tail()
     others = _children()
+    # Of a query that was tried again in vain the SDK tells no error of its own, and only after a while.
+    config = dagger.Config(log_output=words, retry=dagger.Retry(execute=False))
     async with contextlib.AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(dagger.connection(dagger.Config(log_output=words)))
+            await stack.enter_async_context(dagger.connection(config))
             check_version(await dagger.dag.version())
         except dagger.DaggerError as error:
             raise not_started(error, await _heard(words)) from error
