@@ -109,6 +109,10 @@ class EngineError(AgcError):
     exit_code = ExitCode.ENGINE
 
 
+class EngineLostError(EngineError):
+    """The engine answered, and does not any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class FailedStep:
     """The step of a build that failed: its name, exit code where it ran a process, and its last output."""

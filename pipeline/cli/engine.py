@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +16,9 @@ from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from pipeline.engine.buildkit.daemon import DaemonStatus
+
+_ARCHIVES = "dagger"
+_FOUND_AGAIN = ("images", "results", "sbom")
 
 command = typer.Typer(help="Show, start, stop or prune the build engine.", invoke_without_command=True)
 
@@ -77,20 +82,27 @@ def prune(
     everything: Annotated[bool, typer.Option("--all", help="Also what the next build could use.")] = False,
 ) -> None:
     """Delete build cache. Locked roots stay: the archive may not give them a second time."""
-    from pipeline.engine.buildkit import daemon
-    from pipeline.engine.buildkit.locate import connect
+    from pipeline.engine.choose import prune_engine
 
     async def work(session: Session) -> int:
-        settings = _settings(session)
-        located = await connect(settings, session.output.note)
-        freed = await daemon.prune(located.engine, everything=everything)
-        if everything:
-            for kept in ("images", "results", "sbom"):
-                shutil.rmtree(settings.cache / kept, ignore_errors=True)
-        return freed
+        settings = _settings(session).on_engine(session.engine)
+        freed = await prune_engine(settings, session.output.note, everything=everything)
+        # The archives that Dagger is given are made of the roots again in a second.
+        folders = (_ARCHIVES, *(_FOUND_AGAIN if everything else ()))
+        return freed + sum(_remove(settings.cache / folder) for folder in folders)
 
     freed = run_command(context, work)
     session_of(context).output.result({"freedBytes": freed}, lambda: [line(f"freed {human_size(freed)}")])
+
+
+def _remove(folder: Path) -> int:
+    """Delete a folder and return the bytes that were in it; what others have deleted meanwhile is passed over."""
+    size = 0
+    for file in folder.rglob("*") if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):
+            size += file.stat().st_size if file.is_file() else 0
+    shutil.rmtree(folder, ignore_errors=True)
+    return size
 
 
 def _settings(session: Session) -> Settings:

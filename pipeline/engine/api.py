@@ -43,22 +43,13 @@ class LayoutExport:
 
 
 @dataclass(frozen=True, slots=True)
-class ArchiveExport:
-    """Write a `docker load` archive to `file`, which may be a pipe (`/dev/fd/N`, listed in `pass_fds`)."""
-
-    file: str
-    content: ImageContent
-    pass_fds: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class FilesExport:
     """Write the files themselves into `directory`."""
 
     directory: Path
 
 
-Export: TypeAlias = LayoutExport | ArchiveExport | FilesExport
+Export: TypeAlias = LayoutExport | FilesExport
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from pipeline.resolve.plan import ImagePlan
 from pipeline.settings import NPM_REGISTRY
 from pipeline.stages.destinations import Destinations, open_destinations
 from pipeline.stages.made import Made
-from pipeline.stages.outputs import Output, OutputKind, Parcel, deliver, destination, run_command
+from pipeline.stages.outputs import Output, OutputKind, deliver, destination, run_command
 from pipeline.stages.publishing import push_latest
 from pipeline.stages.recording import Publication, publication
 from pipeline.stages.report import ImageReport, LayerReport, PlatformReport
@@ -142,11 +142,7 @@ async def build_image(
         with clock.stage("export"):
             result = await _export(name, ready, target, compression, bench)
         with clock.stage("deliver"):
-            parcels = [
-                Parcel(done.composition.plan.platform, done.composition.rootfs, _content(done.composition, compression))
-                for done in ready
-            ]
-            await deliver(output, name, parcels, bench)
+            await deliver(output, name, result.digest, bench)
             if output.kind is OutputKind.PUSH:
                 await _push(_made(ready, result, target), output.target, bench, destinations)
         made = recipe([done.composition for done in ready], compression, engine, tested=tested)

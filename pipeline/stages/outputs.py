@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 import anyio
 
-from pipeline.engine.api import ArchiveExport, Compression, ImageContent
+from pipeline.digest import Digest
+from pipeline.engine.docker_archive import write_docker_archive
 from pipeline.errors import OutputError, UsageError
-from pipeline.graph import State
 from pipeline.platform import Platform
 from pipeline.stages.workbench import Workbench
 
@@ -63,19 +63,10 @@ def check_output(output: Output, platforms: tuple[Platform, ...]) -> None:
             raise OutputError("docker is not installed", remedy="use --output oci:DIR")
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """An image on one platform as an engine takes it."""
-
-    platform: Platform
-    rootfs: State
-    content: ImageContent
-
-
-async def deliver(output: Output, name: str, parcels: Sequence[Parcel], bench: Workbench) -> None:
-    """Hand an image to a daemon on this machine, where that is wanted."""
+async def deliver(output: Output, name: str, manifest: Digest, bench: Workbench) -> None:
+    """Hand the image `manifest`, which lies in the layout, to a daemon on this machine, where that is wanted."""
     if output.kind is OutputKind.DOCKER:
-        await _load(name, parcels[0], bench)
+        await _load(name, output.layout(bench.settings.cache), manifest, bench)
 
 
 def destination(output: Output, name: str) -> tuple[str, ...]:
@@ -107,29 +98,22 @@ def run_command(output: Output, name: str, digest: str, secrets: tuple[str, ...]
             return ""
 
 
-async def _load(name: str, parcel: Parcel, bench: Workbench) -> None:
-    """Stream the image into `docker load` through a pipe: the bytes pass by this program.
-
-    Uncompressed, because Docker before 23.0 reads no zstd and compressing for a local socket is time lost.
-    """
-    content = replace(parcel.content, name=f"{name}:latest", compression=Compression.UNCOMPRESSED)
+async def _load(name: str, layout: Path, manifest: Digest, bench: Workbench) -> None:
+    """Stream the image out of the layout into `docker load`, whichever engine built it."""
     reader, writer = os.pipe()
-    try:
-        async with await anyio.open_process(["docker", "load", "--quiet"], stdin=reader) as docker:
-            os.close(reader)
-            reader = -1
-            export = ArchiveExport(f"/dev/fd/{writer}", content, (writer,))
-            with bench.reporter.stage("docker load") as sink:
-                await bench.engine.solve(
-                    parcel.rootfs, platform=parcel.platform, layouts=bench.layouts, exports=(export,), on_progress=sink
-                )
-            os.close(writer)
-            writer = -1
-            words = b"".join([chunk async for chunk in docker.stderr]) if docker.stderr else b""
-            if await docker.wait() != 0:
-                reason = words.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
-                raise OutputError(f"docker load failed: {reason[0]}", remedy="docker info")
-    finally:
-        for end in (reader, writer):
-            if end >= 0:
-                os.close(end)
+    with os.fdopen(reader, "rb") as stdin, os.fdopen(writer, "wb") as pipe:
+
+        def write() -> None:
+            # Docker that ended early says why; that its pipe is closed does not.
+            with contextlib.suppress(BrokenPipeError), pipe:
+                write_docker_archive(pipe, layout, manifest, f"{name}:latest")
+
+        async with await anyio.open_process(["docker", "load", "--quiet"], stdin=stdin) as docker:
+            stdin.close()
+            with bench.reporter.stage("docker load"):
+                # Abandoned, it ends by itself: Docker is ended, which closes the other end.
+                await anyio.to_thread.run_sync(write, abandon_on_cancel=True)
+                words = b"".join([chunk async for chunk in docker.stderr]) if docker.stderr else b""
+                if await docker.wait() != 0:
+                    reason = words.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
+                    raise OutputError(f"docker load failed: {reason[0]}", remedy="docker info")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -17,7 +19,7 @@ import anyio
 from pipeline.digest import Digest
 from pipeline.engine.api import Engine, FilesExport, ProgressSink, SharesCache
 from pipeline.engine.bootstrap import Bootstrapped
-from pipeline.errors import ResolveError
+from pipeline.errors import ResolveError, UsageError
 from pipeline.graph import State
 from pipeline.models.values import without_credentials
 from pipeline.platform import Platform
@@ -118,10 +120,8 @@ class Workbench:
 
     async def compile_python(self, requirement: str, arguments: Sequence[str]) -> str:
         """Return the `pylock.toml` that uv resolves `requirement` to, from wheels alone; raises ResolveError."""
-        import uv  # only who locks a package of PyPI has use for it
-
         command = [
-            *(uv.find_uv_bin(), "pip", "compile", "-", "--format=pylock.toml", "--only-binary=:all:"),
+            *(_uv(), "pip", "compile", "-", "--format=pylock.toml", "--only-binary=:all:"),
             *("--no-header", "--no-progress", "--no-config", f"--cache-dir={self.settings.cache / 'uv'}"),
             *(f"--default-index={self.settings.mirrored(PYPI_INDEX)}", *arguments),
         ]
@@ -136,6 +136,20 @@ class Workbench:
             said = without_credentials(words.partition("error: ")[2] or words)
             raise ResolveError(said, remedy="check network, proxy and mirrors: agc doctor")
         return done.stdout.decode()
+
+
+def _uv() -> str:
+    """Return the program uv: of the package, or one on PATH; raises UsageError where there is neither."""
+    # The package looks for its program beside itself, and finds none where a distribution took it apart.
+    with contextlib.suppress(ModuleNotFoundError, FileNotFoundError):
+        import uv  # only who locks a package of PyPI has use for it
+
+        return uv.find_uv_bin()
+    if found := shutil.which("uv"):
+        return found
+    raise UsageError(
+        "locking packages of PyPI needs uv, which is not installed", remedy="pip install 'agentcontainers[pypi]'"
+    )
 
 
 def http_client(settings: Settings) -> httpx.AsyncClient:

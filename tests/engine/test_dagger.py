@@ -1,7 +1,6 @@
 """A real Dagger engine: it builds and tests an image from the bootstrapped root, and the files are BuildKit's.
 
-Runs where an engine answers: `_EXPERIMENTAL_DAGGER_RUNNER_HOST` names one, or Docker runs and can start one. The
-program `dagger` is needed too: `_EXPERIMENTAL_DAGGER_CLI_BIN`, or `dagger` on PATH.
+Runs where an engine answers; see `dagger_engine.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
-import subprocess
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +21,6 @@ pytest.importorskip("dagger", reason="dagger-io is not installed")
 
 import dagger
 import graphql
-import psutil
 import zstandard
 from dagger.mod import default_module
 
@@ -33,14 +29,11 @@ from pipeline.dagger_module import AgcFailedError
 from pipeline.digest import Digest
 from pipeline.engine.dagger.connection import connect
 from pipeline.engine.layout import blob_path, read_manifest
-from pipeline.errors import EngineError
 from pipeline.settings import load_settings
 from tests.conftest import GOLDEN
+from tests.engine.dagger_engine import require_engine
 from tests.engine.small import small_project
-from tests.engine.support import IMAGE, Agc, Run, finish, interrupt
-
-RUNNER = "_EXPERIMENTAL_DAGGER_RUNNER_HOST"
-PROGRAM = "_EXPERIMENTAL_DAGGER_CLI_BIN"
+from tests.engine.support import IMAGE, Agc, Run, write_files
 
 KNOWN_DIFFERENCES: Mapping[str, str] = {}
 """Paths that Dagger cannot make as BuildKit does, each with the reason. Times are not compared: see repack.py."""
@@ -51,29 +44,7 @@ Entry = tuple[str, int, int, int, int, str]
 
 @pytest.fixture(scope="module", autouse=True)
 def _engine() -> None:
-    """Skip where there is no engine; one that is named must answer."""
-    if not (os.environ.get(RUNNER) or _docker_runs()):
-        pytest.skip(f"no Dagger engine: {RUNNER} is not set, and Docker does not run")
-    program = os.environ.get(PROGRAM) or shutil.which("dagger")
-    if not program:
-        pytest.skip(f"no program dagger: {PROGRAM} is not set, and there is none on PATH")
-    os.environ[PROGRAM] = program
-
-    async def ask() -> None:
-        async with connect(load_settings(Path("/nonexistent"), os.environ)):
-            pass
-
-    try:
-        anyio.run(ask)
-    except EngineError as error:
-        if os.environ.get(RUNNER):
-            raise
-        pytest.skip(error.message.splitlines()[0])
-
-
-def _docker_runs() -> bool:
-    docker = shutil.which("docker")
-    return bool(docker) and subprocess.run([str(docker), "info"], capture_output=True, check=False).returncode == 0
+    require_engine()
 
 
 @pytest.fixture(scope="module")
@@ -163,39 +134,6 @@ def test_a_failed_smoke_test_ends_with_its_exit_code(agc: Agc, tmp_path: Path) -
     assert not (tmp_path / "out" / "index.json").exists()
 
 
-def test_no_engine_is_told(agc: Agc) -> None:
-    """With what to look at."""
-    run = agc.given(**{RUNNER: "unix:///nonexistent/engine.sock"})("--engine", "dagger", "smoke", IMAGE, "--json")
-
-    assert run.error["code"] == "engine"
-    assert RUNNER in run.error["remedy"]
-
-
-@pytest.mark.parametrize("ends", ["lost", "interrupted"])
-def test_what_ends_in_the_middle_writes_nothing(agc: Agc, tmp_path: Path, ends: str) -> None:
-    """A session that is lost is the engine's fault, one that was interrupted is nobody's."""
-    # Never the same, or a test that had passed would come from the cache.
-    slow = f"    - name: slow\n      timeout: 120\n      run: [sh, -c, 'sleep 60; echo {tmp_path}']\n"
-    project = small_project(tmp_path / "p", slow)
-    out = tmp_path / "out"
-    build = ("--engine", "dagger", "build", "small", "-o", f"oci:{out}", "--json")
-    process = agc.start(*build, project=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stderr
-    # The image is there, and its one test under way.
-    next(line for line in process.stderr if "bases/small … done" in line)
-    if ends == "lost":
-        children = psutil.Process(process.pid).children()
-        for child in children:
-            child.kill()
-        assert children
-        run = finish(process)
-    else:
-        run = interrupt(process)
-
-    assert run.error["code"] == ("engine" if ends == "lost" else "interrupted")
-    assert not (out / "index.json").exists()
-
-
 def test_the_recorded_calls_are_valid_by_the_engine() -> None:
     """Its own schema, in the place of what the SDK says of it."""
 
@@ -239,3 +177,70 @@ def test_the_module_is_registered_and_its_functions_run(
 
     anyio.run(ask)
     assert list(tmp_path.iterdir()) == []
+
+
+OURS = """\
+apiVersion: agentcontainers/v1
+kind: Base
+metadata:
+  name: ours
+spec:
+  extends: node-bun
+  env:
+    TEAM: blue
+"""
+CELL = """\
+apiVersion: agentcontainers/v1
+kind: Matrix
+metadata:
+  name: default
+spec:
+  cells:
+    - base: ours
+      agents: [claude]
+      tier: v1
+"""
+
+
+def test_a_project_extends_what_the_module_ships(agc: Agc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its definitions alone are enough: the module locks them, and builds from that."""
+    write_files(tmp_path / "images", {"bases/ours.yaml": OURS, "matrix.yaml": CELL})
+    monkeypatch.chdir(tmp_path)
+
+    async def ask() -> None:
+        async with dagger.connection():
+            host = dagger.dag.host()
+            make: Any = Module
+            given = {"definitions": host.directory("images"), "roots": host.directory(str(agc.cache / "roots"))}
+            images = await make(**given).list_matrix(tier="v1")
+            assert [line.split()[0] for line in images.splitlines()[1:]] == ["ours", "ours-claude"]
+            with pytest.raises(AgcFailedError, match="bases/ours is not locked"):
+                await make(**given).build("ours-claude")
+            project = await make(**given).lock()
+            assert await project.entries(path="registry/lock") == ["bases/"]
+            roots = given["roots"]
+            built = await make(project=project, roots=roots).build("ours-claude")
+            assert await built.env_variable("TEAM") == "blue"
+            assert "Claude Code" in await built.with_exec(["claude", "--version"]).stdout()
+            generated = await make(project=project).generate(only=["ci"])
+            assert await generated.file("definitions/bases/ours.yaml").contents() == OURS
+            assert "ci/" in await generated.entries()
+            catalog = project.with_new_file("registry/catalog.json", '{"schema": "nonsense"}')
+            with pytest.raises(AgcFailedError, match="is a catalog of the form 'nonsense'"):
+                await make(project=catalog).catalog()
+
+    anyio.run(ask)
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+def test_pruning_empties_the_engine_and_our_folder(agc: Agc) -> None:
+    """By the engine's own policy; the archives it was given are made of the roots again when they are wanted."""
+    archives = agc.cache / "dagger"
+    before = sum(file.stat().st_size for file in archives.glob("*.tar"))
+
+    run = agc("--engine", "dagger", "engine", "prune", "--json")
+
+    assert run.code == 0, run.stderr
+    assert run.json["freedBytes"] >= before > 0
+    assert not archives.exists()
+    assert any((agc.cache / "roots").iterdir())

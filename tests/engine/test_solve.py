@@ -22,7 +22,6 @@ import pytest
 
 from pipeline.digest import Digest, digest_bytes
 from pipeline.engine.api import (
-    ArchiveExport,
     Export,
     FilesExport,
     ImageContent,
@@ -429,30 +428,3 @@ def test_a_full_disk_ends_an_export_of_files(solve: Solve, root: State, small_di
         solve(root, FilesExport(small_disk))
 
     assert time.monotonic() - started < 30
-
-
-def test_a_full_disk_ends_an_archive(solve: Solve, root: State, small_disk: Path) -> None:
-    """The file is named."""
-    with pytest.raises(OutputError, match=r"image\.tar: no space left on device"):
-        solve(root, ArchiveExport(str(small_disk / "image.tar"), CONTENT))
-
-
-def test_an_archive_can_go_into_a_pipe(solve: Solve, root: State) -> None:
-    """For `docker load`, without a file in between."""
-    reader, writer = os.pipe()
-    sizes: list[int] = []
-
-    def drain() -> None:
-        with os.fdopen(reader, "rb") as file:
-            while data := file.read(1 << 20):
-                sizes.append(len(data))
-
-    thread = threading.Thread(target=drain)
-    thread.start()
-    try:
-        solve(root.layer("/etc", timestamp=EPOCH), ArchiveExport(f"/dev/fd/{writer}", CONTENT, (writer,)))
-    finally:
-        os.close(writer)
-        thread.join()
-
-    assert sum(sizes) > 10_000

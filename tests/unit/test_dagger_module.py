@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,33 @@ import pytest
 
 pytest.importorskip("dagger", reason="dagger-io is not installed")
 
+import dagger
+import gql
 import graphql
+from dagger._exceptions import QueryErrorValue
 from dagger.mod import default_module
 
 from pipeline.cli.app import COMMANDS
 from pipeline.dagger_module import Agc, AgcFailedError
+from pipeline.dagger_module.place import Sources, opened
 from tests.unit.engine.dagger_api import Recorded, recording
 
-FUNCTIONS_OF_THEIR_OWN = {"build-all": "build", "lock-check": "lock"}
-"""Functions that a command has as an option, or that it does for several."""
+FUNCTIONS_OF_THEIR_OWN = {"build-all": "build", "lock-check": "lock", "catalog": "plan"}
+"""Functions that a command has as an option, that it does for several, or that give the file it reads."""
+
+
+@dataclass
+class Given:
+    """A secret with its value, or none where it is said to be."""
+
+    value: str | None
+
+    async def plaintext(self) -> str:
+        """Return it as Dagger's does."""
+        await anyio.lowlevel.checkpoint()
+        if self.value is None:
+            raise dagger.QueryError([QueryErrorValue("secret env var not found: NOPE")], gql.gql("{ version }"))
+        return self.value
 
 
 def registered() -> list[str]:
@@ -91,6 +111,51 @@ def test_an_unknown_image_is_told_with_its_near_matches(tmp_path: Path, monkeypa
         anyio.run(Agc().explain, "node-bun-cloude")
 
     assert "did you mean node-bun-claude" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_catalog_is_told_with_where_one_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project of its own has one once it has pushed."""
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(AgcFailedError, match=r"catalog\.json is not there") as caught:
+        anyio.run(Agc().catalog)
+
+    assert "--project" in str(caught.value)
+
+
+def test_logins_are_there_for_one_function_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a file only we read, gone with the function, and so is the variable that names it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOCKER_CONFIG", "before")
+    seen: list[tuple[str, int]] = []
+
+    def look() -> None:
+        file = Path(os.environ["DOCKER_CONFIG"], "config.json")
+        seen.append((file.read_text(), file.stat().st_mode & 0o777))
+
+    async def use() -> None:
+        async with opened(Sources(registry_config=Given('{"auths": {}}')), needs_project=False):  # type: ignore[arg-type]
+            look()
+
+    anyio.run(use)
+
+    assert seen == [('{"auths": {}}', 0o600)]
+    assert (os.environ["DOCKER_CONFIG"], list(tmp_path.iterdir())) == ("before", [])
+
+
+def test_a_secret_that_is_not_there_is_told_by_its_argument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the ways to name one; the project is not even read."""
+    monkeypatch.chdir(tmp_path)
+
+    async def use() -> None:
+        async with opened(Sources(registry_config=Given(None))):  # type: ignore[arg-type]
+            pytest.fail("it was opened")
+
+    with pytest.raises(AgcFailedError, match="--registry-config") as caught:
+        anyio.run(use)
+
+    assert "env:VARIABLE" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,6 +9,7 @@ from pipeline.errors import (
     AgcError,
     BuildError,
     DefinitionError,
+    EngineError,
     ErrorGroup,
     ExitCode,
     IntegrityError,
@@ -45,7 +46,8 @@ def test_every_reported_failure_has_an_exit_code_of_its_own() -> None:
         for each in vars(errors).values()
         if isinstance(each, type) and issubclass(each, AgcError) and each not in {AgcError, ErrorGroup}
     ]
-    kinds = [each for each in classes if BuildError not in each.__bases__]  # those of a failed build are all one
+    # Those of a failed build are all one, and so are those of an engine.
+    kinds = [each for each in classes if not {BuildError, EngineError}.intersection(each.__bases__)]
     codes = {each.exit_code for each in kinds}
 
     assert len(codes) == len(kinds)

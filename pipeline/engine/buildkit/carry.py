@@ -15,7 +15,7 @@ from typing import IO
 import anyio
 import anyio.abc
 
-from pipeline.engine.api import ArchiveExport, Export, FilesExport, ProgressSink
+from pipeline.engine.api import Export, FilesExport, ProgressSink
 from pipeline.engine.buildkit.failure import disk_full
 from pipeline.engine.buildkit.progress import Progress
 from pipeline.errors import EngineError
@@ -39,12 +39,9 @@ async def carry(
 
     Raises EngineError where it cannot be started, OutputError where a folder it writes to is full.
     """
-    fds = tuple(fd for export in exports if isinstance(export, ArchiveExport) for fd in export.pass_fds)
     try:
         # A session of its own keeps a terminal's Ctrl-C from killing buildctl before it can cancel the solve.
-        process = await anyio.open_process(
-            arguments, start_new_session=True, pass_fds=fds, stdin=stdin, stdout=subprocess.DEVNULL
-        )
+        process = await anyio.open_process(arguments, start_new_session=True, stdin=stdin, stdout=subprocess.DEVNULL)
     except OSError as error:
         raise EngineError(f"{arguments[0]}: {error.strerror}", remedy="agc doctor") from error
     folders = tuple(export.directory for export in exports if isinstance(export, FilesExport))

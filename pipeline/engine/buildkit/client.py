@@ -16,7 +16,6 @@ import anyio
 
 from pipeline.digest import Digest
 from pipeline.engine.api import (
-    ArchiveExport,
     Export,
     FilesExport,
     ImageContent,
@@ -143,15 +142,13 @@ def export_argument(export: Export) -> str:
     match export:
         case LayoutExport(directory, content):
             return csv_record("type=oci", "tar=false", f"dest={directory}", *_image_attributes(content))
-        case ArchiveExport(file, content):
-            return csv_record("type=docker", f"dest={file}", *_image_attributes(content, oci=False))
         case FilesExport(directory):
             return csv_record("type=local", f"dest={directory}")
 
 
-def _image_attributes(content: ImageContent, *, oci: bool = True) -> Iterable[str]:
+def _image_attributes(content: ImageContent) -> Iterable[str]:
     yield f"name={content.name}"
-    yield f"oci-mediatypes={str(oci).lower()}"
+    yield "oci-mediatypes=true"
     yield f"source-date-epoch={content.epoch}"
     yield f"containerimage.config={content.config.decode()}"
     yield from compression_attributes(content.compression)
@@ -176,8 +173,6 @@ def _destination(export: Export) -> str:
     match export:
         case LayoutExport(directory) | FilesExport(directory):
             return str(directory)
-        case ArchiveExport(file):
-            return file
 
 
 def _masked(secrets: Iterable[SecretFile]) -> tuple[bytes, ...]:

@@ -16,7 +16,6 @@ import dagger
 
 from pipeline.digest import Digest, hex_of
 from pipeline.engine.api import (
-    ArchiveExport,
     Export,
     FilesExport,
     LayoutExport,
@@ -26,7 +25,7 @@ from pipeline.engine.api import (
     StepEvent,
     StepStatus,
 )
-from pipeline.engine.dagger.failure import explain, lost
+from pipeline.engine.dagger.failure import explain, explain_export
 from pipeline.engine.dagger.lowering import Promise, Site, World, helper_of, lower
 from pipeline.engine.layout import TAR_LAYER_TYPE, blob_path, read_manifest
 from pipeline.engine.repack import repack, write_archive
@@ -128,17 +127,10 @@ class Dagger:
                     return None
                 case LayoutExport():
                     return await self._export_image(export, directory, platform, _parts(state, layouts))
-                case ArchiveExport():
-                    raise OutputError(
-                        "the Dagger engine does not speak to a Docker daemon: it writes OCI layouts",
-                        remedy="--output oci:DIR, then skopeo copy; or build with --engine buildkit",
-                    )
                 case _ as unreachable:
                     assert_never(unreachable)
-        except dagger.QueryError as error:
-            raise OutputError(f"the Dagger engine could not export: {error}") from error
         except dagger.DaggerError as error:
-            raise lost(error) from error
+            raise explain_export(error) from error
 
     async def _export_image(
         self, export: LayoutExport, directory: dagger.Directory, platform: Platform, parts: _Parts

@@ -7,16 +7,19 @@ import io
 import logging
 import os
 import re
+import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio
 import dagger
 from dagger.client._session import SharedConnection
 
 from pipeline.engine.dagger.client import Dagger, in_module
-from pipeline.engine.dagger.failure import lost
+from pipeline.engine.dagger.failure import is_lost, lost
 from pipeline.engine.dagger.lowering import World
 from pipeline.errors import AgcError, EngineError
 from pipeline.settings import Settings
@@ -24,9 +27,12 @@ from pipeline.settings import Settings
 OLDEST = (0, 21)
 _NEXT = (1, 0)
 _KEPT = 64 * 1024
+_ERROR = re.compile(r"^Error: (.*?)(?: \[traceparent:[^]]*\])?$", re.MULTILINE)
+_LOOKS, _LOOK_SECONDS = 40, 0.05
 _CONNECT_SECONDS = 5
 _RUNNER = "_EXPERIMENTAL_DAGGER_RUNNER_HOST"
 _REMEDY = "check _EXPERIMENTAL_DAGGER_RUNNER_HOST, or that Docker runs; `dagger version` says what is installed"
+_OTHER_VERSION = "install program and engine of Dagger 0.21, or build with --engine buildkit"
 
 
 @asynccontextmanager
@@ -50,14 +56,55 @@ async def connect(settings: Settings) -> AsyncIterator[Dagger]:
 async def _session() -> AsyncIterator[dagger.Client]:
     # What a session prints is its own progress; its last words matter where it cannot start.
     words = _Tail()
+    others = _children()
+    # Of a query that was tried again in vain the SDK tells no error of its own, and only after a while.
+    config = dagger.Config(log_output=words, retry=dagger.Retry(execute=False))
     async with contextlib.AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(dagger.connection(dagger.Config(log_output=words)))
+            await stack.enter_async_context(dagger.connection(config))
             check_version(await dagger.dag.version())
         except dagger.DaggerError as error:
-            said = str(error).strip() or _last(words.getvalue())
-            raise EngineError(f"no Dagger engine: {said}", remedy=_REMEDY) from error
-        yield dagger.dag
+            raise not_started(error, await _heard(words)) from error
+        session = _children() - others
+        try:
+            yield dagger.dag
+        except AgcError as error:
+            # Asked to end, it would first take leave of the engine, and wait five minutes for an answer.
+            if is_lost(error):
+                _kill(session)
+            raise
+
+
+def _children() -> frozenset[int]:
+    """Return the processes this one has started; none where the system does not say."""
+    found: set[int] = set()
+    for task in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found.update(map(int, task.read_text().split()))
+    return frozenset(found)
+
+
+def _kill(processes: Iterable[int]) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+async def _heard(words: io.StringIO) -> str:
+    """Return the words of a session that did not start; the SDK gives up before all of them have come."""
+    for _ in range(_LOOKS):
+        if _ERROR.search(words.getvalue()):
+            break
+        await anyio.sleep(_LOOK_SECONDS)
+    return words.getvalue()
+
+
+def not_started(error: dagger.DaggerError, words: str) -> EngineError:
+    """Return the error for a session that did not start, and said `words` of itself."""
+    # What the SDK says is often only that nothing came.
+    found = _ERROR.findall(words)
+    said = found[-1] if found else str(error).strip() or _last(words)
+    return EngineError(f"no Dagger engine: {said}", remedy=_OTHER_VERSION if "incompatible" in said else _REMEDY)
 
 
 def _first_of_ours(error: BaseException) -> AgcError | None:
@@ -96,7 +143,7 @@ def check_version(version: str) -> None:
     if numbers and not OLDEST <= (int(numbers[1]), int(numbers[2])) < _NEXT:
         raise EngineError(
             f"the Dagger engine is {version}; this program speaks to 0.21 and later, before 1.0",
-            remedy="install Dagger 0.21, or build with --engine buildkit",
+            remedy=_OTHER_VERSION,
         )
 
 

@@ -6,7 +6,17 @@ import re
 
 import dagger
 
-from pipeline.errors import AgcError, BuildError, EngineError, FailedStep, IntegrityError, SourceGoneError
+from pipeline.errors import (
+    AgcError,
+    BuildError,
+    EngineError,
+    EngineLostError,
+    ErrorGroup,
+    FailedStep,
+    IntegrityError,
+    OutputError,
+    SourceGoneError,
+)
 from pipeline.graph import State
 from pipeline.graph.ops import Http
 
@@ -22,12 +32,28 @@ _REPEAT = "repeat the command: finished steps are kept"
 _UPGRADE = "agc lock --upgrade NAME"
 
 
-def lost(error: Exception) -> EngineError:
+def lost(error: Exception) -> EngineLostError:
     """Return the error for an engine that does not answer any more."""
-    # Of a session that ended by itself the SDK says that it could not start.
-    ended = isinstance(error, dagger.ProvisionError)
+    # Of a session that ended by itself the SDK says that it could not start; in a module it has no such words at all.
+    ended = isinstance(error, getattr(dagger, "ProvisionError", ()))
     words = ["its session ended"] if ended else str(error).strip().splitlines()
-    return EngineError(f"the Dagger engine went away: {words[0] if words else type(error).__name__}", remedy=_REPEAT)
+    return EngineLostError(
+        f"the Dagger engine went away: {words[0] if words else type(error).__name__}", remedy=_REPEAT
+    )
+
+
+def is_lost(error: BaseException) -> bool:
+    """Tell whether `error`, or one of those it holds, says that the engine went away."""
+    if isinstance(error, ErrorGroup):
+        return any(is_lost(one) for one in error.errors)
+    return isinstance(error, EngineLostError)
+
+
+def explain_export(error: dagger.DaggerError) -> AgcError:
+    """Return the error for an export that Dagger could not carry out."""
+    if not isinstance(error, dagger.QueryError) or _LOST.search(str(error)):
+        return lost(error)
+    return OutputError(f"the Dagger engine could not export: {error}")
 
 
 def explain(error: dagger.DaggerError, state: State) -> AgcError:

@@ -14,7 +14,6 @@ import pytest
 
 from pipeline.digest import digest_bytes
 from pipeline.engine.api import (
-    ArchiveExport,
     Compression,
     Export,
     FilesExport,
@@ -51,10 +50,9 @@ def test_a_config_survives_commas_and_quotes() -> None:
     ("export", "attributes"),
     [
         (LayoutExport(Path("/a b,c"), CONTENT), {"type": "oci", "tar": "false", "dest": "/a b,c", "name": "name:tag"}),
-        (ArchiveExport("/dev/fd/9", CONTENT), {"type": "docker", "dest": "/dev/fd/9", "oci-mediatypes": "false"}),
         (FilesExport(Path("/out")), {"type": "local", "dest": "/out"}),
     ],
-    ids=["layout", "archive", "files"],
+    ids=["layout", "files"],
 )
 def test_each_export_is_named_as_buildkit_names_it(export: Export, attributes: dict[str, str]) -> None:
     """Type, place and name."""

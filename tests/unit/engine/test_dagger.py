@@ -22,13 +22,22 @@ from pipeline.digest import Digest, digest_bytes
 from pipeline.engine.api import SecretFile, StepEvent, StepStatus
 from pipeline.engine.choose import open_engine
 from pipeline.engine.dagger.client import Dagger
-from pipeline.engine.dagger.connection import check_answers, check_version, world
-from pipeline.engine.dagger.failure import explain
+from pipeline.engine.dagger.connection import check_answers, check_version, not_started, world
+from pipeline.engine.dagger.failure import explain, explain_export, lost
 from pipeline.engine.dagger.files import TIDY, script
 from pipeline.engine.dagger.image import configured
 from pipeline.engine.dagger.lowering import _LOOPBACK, Site, World, helper_of, lower
 from pipeline.engine_name import EngineName
-from pipeline.errors import BuildError, EngineError, ExitCode, IntegrityError, SourceGoneError, UsageError
+from pipeline.errors import (
+    BuildError,
+    EngineError,
+    EngineLostError,
+    ExitCode,
+    IntegrityError,
+    OutputError,
+    SourceGoneError,
+    UsageError,
+)
 from pipeline.graph import State, http, scratch, stack, walk
 from pipeline.graph.ops import Layout
 from pipeline.platform import AMD64
@@ -239,7 +248,7 @@ def test_a_failed_process_shows_its_exit_code_and_last_words() -> None:
         pytest.param(f"checksum mismatch: got {digest_bytes(b'x')}", IntegrityError, id="other-bytes"),
         pytest.param("failed to fetch: invalid response status 404 Not Found", SourceGoneError, id="gone"),
         pytest.param("write /x: no space left on device", EngineError, id="disk-full"),
-        pytest.param("rpc error: connection reset by peer", EngineError, id="lost"),
+        pytest.param("rpc error: connection reset by peer", EngineLostError, id="lost"),
         pytest.param("something else", BuildError, id="anything"),
     ],
 )
@@ -261,6 +270,48 @@ def test_an_engine_of_another_version_is_refused(version: str) -> None:
 def test_an_engine_of_a_known_version_is_taken(version: str) -> None:
     """A build of its own may have no number."""
     check_version(version)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        pytest.param(dagger.TransportError("502 Bad Gateway"), EngineLostError, id="no-answer"),
+        pytest.param(failed("session closed: read: connection reset by peer"), EngineLostError, id="lost"),
+        pytest.param(failed("open /out: permission denied"), OutputError, id="refused"),
+    ],
+)
+def test_an_export_that_fails_is_told_from_an_engine_that_is_lost(error: dagger.DaggerError, kind: type) -> None:
+    """The one is mended by another folder, the other by another try."""
+    assert type(explain_export(error)) is kind
+
+
+def test_a_module_has_no_words_for_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK comes without what starts one there; an engine that goes away is told all the same."""
+    monkeypatch.delattr(dagger, "ProvisionError")
+
+    assert "went away" in lost(dagger.ClientConnectionError("gone")).message
+
+
+NOTHING_CAME = dagger.ProvisionError("Failed to start Dagger engine session: No connection params")
+SESSION = "1   : connect ERROR [0.0s]\n1   : ! incompatible engine version v0.21.8\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (f"{SESSION}\nError: incompatible engine version v0.21.8 [traceparent:b3-d2]\n\n", "incompatible"),
+        ("Error: one\nError: dial unix /x: no such file", "dial unix /x: no such file"),
+        ("1   : connect", "No connection params"),
+    ],
+    ids=["version", "last", "nothing"],
+)
+def test_a_session_that_does_not_start_is_told_in_its_own_words(words: str, said: str) -> None:
+    """Where it has any; the SDK's are that nothing came."""
+    error = not_started(NOTHING_CAME, words)
+
+    assert said in error.message
+    assert "traceparent" not in error.message
+    assert ("install program and engine" in error.remedy) == (said == "incompatible")
 
 
 def test_an_address_where_nobody_listens_is_told_at_once(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import anyio.lowlevel
 import pytest
 
 from pipeline.engine.api import (
-    ArchiveExport,
     Compression,
     Engine,
     Export,
@@ -266,7 +265,6 @@ def test_a_push_goes_to_the_registry_after_everything_else(tmp_path: Path) -> No
     assert changes[-1].url == f"https://ghcr.io/v2/me/{report.name}/manifests/latest"
     assert registry.tags(f"me/{report.name}") == {"latest": report.digest}
     assert report.outputs == (f"ghcr.io/me/{report.name}:latest",)
-    assert not any(isinstance(item, ArchiveExport) for request in desk.requests for item in request.exports)
 
 
 def test_a_push_of_several_platforms_is_the_index_of_the_layout(tmp_path: Path) -> None:

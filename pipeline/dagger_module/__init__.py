@@ -7,48 +7,36 @@ Each function is the command of `agc` with the same name, and takes what that ta
 
 import io
 import json as json_text
-import os
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import anyio.to_thread
 import dagger
-from dagger import Doc, check, dag, function, object_type
+from dagger import Doc, check, function, object_type
 
 from pipeline import flow
+from pipeline.catalog.store import catalog_path, read_catalog
 from pipeline.cli.app import COMMANDS, Invocation, Session, command_line
-from pipeline.cli.failure import lines_of as failure_lines
 from pipeline.cli.options import platforms as parse_platforms
-from pipeline.cli.output import Color, Line, Output, text_of
-from pipeline.cli.progress import PlainProgress
+from pipeline.cli.output import text_of
+from pipeline.dagger_module.place import AgcFailedError, Place, Sources, directory, failures, opened
 from pipeline.engine.api import Compression
-from pipeline.engine.dagger.client import Dagger, in_module
-from pipeline.engine.dagger.connection import world
 from pipeline.engine.dagger.image import configured
-from pipeline.engine_name import EngineName
-from pipeline.errors import AgcError, UsageError
+from pipeline.errors import CatalogError, UsageError
 from pipeline.stages.building import try_image
 from pipeline.stages.outputs import Output as Target
 from pipeline.stages.outputs import OutputKind
-from pipeline.stages.project import Project, load_project
 from pipeline.stages.roots import lay_roots
 from pipeline.stages.upgrade import LockRequest
-from pipeline.stages.workbench import Workbench
 
 Image = Annotated[str, Doc("The image's name, as list-matrix shows it")]
 Images = Annotated[list[str] | None, Doc("Names of images; all where none is given")]
 Platform = Annotated[str | None, Doc("OS/ARCH, such as linux/arm64; the engine's own where none is given")]
 Json = Annotated[bool, Doc("Return one JSON object, as --json does")]
 Locked = Annotated[bool, Doc("Fail where anything is missing from the lock or has moved")]
-
-
-class AgcFailedError(Exception):
-    """A failure as `agc` shows it: what failed, where, and what to do."""
 
 
 @object_type
@@ -67,6 +55,9 @@ class Agc:
     roots: Annotated[
         dagger.Directory | None,
         Doc("Bootstrapped roots: the folder ~/.cache/agc/roots of a machine that made them, for want of a registry"),
+    ] = None
+    registry_config: Annotated[
+        dagger.Secret | None, Doc("Logins of registries: a config.json as docker login writes it, without helpers")
     ] = None
 
     @function
@@ -124,11 +115,11 @@ class Agc:
         """Turn moving names into pins and return the project with its changed lock; export it over your own."""
         async with self._opened() as place:
             request = LockRequest(datetime.now(UTC), tuple(upgrade or ()), cool_down, frozenset(accept or ()))
-            with _failures(place.folder):
-                result = await flow.lock(place.project, request, PlainProgress(place.output))
+            with failures(place.folder):
+                result = await flow.lock(place.project, request, place.reporter)
                 result.raise_for_errors()
             # What is under a temporary name now must be in the engine before the folder goes.
-            return await _directory(place.folder).sync()
+            return await directory(place.folder).sync()
 
     @function
     async def build(self, image: Image, platform: Platform = None, locked: Locked = False) -> dagger.Container:
@@ -137,7 +128,7 @@ class Agc:
         What is published from it has Dagger's own layers; build-all gives the deterministic image.
         """
         async with self._opened() as place:
-            with _failures(place.folder):
+            with failures(place.folder):
                 plans = place.project.plan((image,), parse_platforms(platform))
                 if len(plans) != 1:
                     raise UsageError("a container has one platform", remedy="call build once for each")
@@ -160,14 +151,13 @@ class Agc:
     ) -> dagger.Directory:
         """Build images, test them, and return one OCI layout with all of them."""
         async with self._opened() as place:
-            with _failures(place.folder):
+            with failures(place.folder):
                 target = Target(OutputKind.OCI, str(place.folder / "out"))
                 names = images or list(place.project.images)
                 wanted = parse_platforms(platform)
-                reporter = PlainProgress(place.output)
                 kind = _compression(compression)
-                await flow.build(place.project, names, wanted, target, reporter, locked=locked, compression=kind)
-            return await _directory(place.folder / "out").sync()
+                await flow.build(place.project, names, wanted, target, place.reporter, locked=locked, compression=kind)
+            return await directory(place.folder / "out").sync()
 
     @function
     async def smoke(self, images: Images = None, platform: Platform = None, locked: Locked = False) -> str:
@@ -175,79 +165,59 @@ class Agc:
         from pipeline.cli.smoke import lines_of
 
         async with self._opened() as place:
-            with _failures(place.folder):
+            with failures(place.folder):
                 names = images or list(place.project.images)
                 wanted = parse_platforms(platform)
-                reports = await flow.smoke(place.project, names, wanted, PlainProgress(place.output), locked=locked)
+                reports = await flow.smoke(place.project, names, wanted, place.reporter, locked=locked)
                 for report in reports:
                     report.raise_for_failures()
                 return text_of(lines_of(reports))
 
+    @function
+    async def catalog(self) -> dagger.File:
+        """Return registry/catalog.json, what was published; fail where there is none, or it is damaged."""
+        async with self._opened(needs_project=False) as place:
+            file = catalog_path(place.folder)
+            with failures(place.folder):
+                if read_catalog(file) is None:
+                    raise CatalogError(
+                        "registry/catalog.json is not there: nothing was published, as far as this project knows",
+                        remedy="give the project that has it: --project .",
+                    )
+            return await directory(place.folder).file("registry/catalog.json").sync()
+
+    @function
+    async def generate(
+        self, only: Annotated[list[str] | None, Doc("Only these files (ci); all where none is given")] = None
+    ) -> dagger.Directory:
+        """Write the files made from templates and return the project with them; export it over your own."""
+        words = [word for what in only or () for word in ("--only", what)]
+        async with self._opened(needs_project=False) as place:
+            await _run(place, "generate", *words)
+            return await directory(place.folder).sync()
+
     async def _command(self, name: str, *words: str, json: bool) -> str:
         """Run a command of `agc` that needs no engine and return what it prints."""
         async with self._opened(needs_project=False) as place:
-            said = io.StringIO()
-            output = replace(place.output, json=json, stdout=said)
-            invocation = Invocation(Session(project=place.folder, output=output))
-            options = ["--json"] if json else []
-            run: Callable[[], None] = lambda: command_line(COMMANDS).run([name, *options, *words], invocation)  # noqa: E731
-            with _failures(place.folder):
-                # On a thread of its own: a command that asks a registry starts an event loop.
-                await anyio.to_thread.run_sync(run)
-            return said.getvalue()
+            return await _run(place, name, *words, json=json)
 
     @asynccontextmanager
-    async def _opened(self, *, needs_project: bool = True) -> AsyncIterator["_Place"]:
-        """Lay the project out where this program can read it."""
-        # Below the current folder, from where alone a module can hand files back to the engine.
-        with tempfile.TemporaryDirectory(prefix="agc-", dir=Path.cwd()) as name:
-            folder, cache = Path(name) / "project", Path(name) / "cache"
-            folder.mkdir()
-            if self.project:
-                await self.project.export(str(folder))
-            if self.definitions:
-                await self.definitions.export(str(folder / "definitions"), wipe=True)
-            if self.roots:
-                await self.roots.export(str(cache / "roots"))
-            output = Output(color=Color.NEVER)
-            with _failures(folder):
-                project = _load(folder, cache) if needs_project else None
-            yield _Place(folder, output, project)
+    async def _opened(self, *, needs_project: bool = True) -> AsyncIterator[Place]:
+        sources = Sources(self.project, self.definitions, self.roots, self.registry_config)
+        async with opened(sources, needs_project=needs_project) as place:
+            yield place
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a function works, and with what."""
-
-    folder: Path
-    output: Output
-    loaded: Project | None
-
-    @property
-    def project(self) -> Project:
-        if self.loaded is None:
-            raise AssertionError("it was opened without its project")
-        return self.loaded
-
-    @property
-    def engine(self) -> Dagger:
-        settings = self.project.settings
-        return Dagger(dag, settings.cache / "dagger", world(settings))
-
-    @property
-    def bench(self) -> Workbench:
-        return Workbench(self.project.settings, self.engine, PlainProgress(self.output))
-
-
-def _load(folder: Path, cache: Path) -> Project:
-    environment = {**os.environ, "AGC_CACHE": str(cache), "AGC_ENGINE": str(EngineName.DAGGER)}
-    return load_project(folder, environment)
-
-
-def _directory(folder: Path) -> dagger.Directory:
-    if in_module():
-        return dag.current_module().workdir(str(folder.relative_to(Path.cwd())))
-    return dag.host().directory(str(folder))
+async def _run(place: Place, name: str, *words: str, json: bool = False) -> str:
+    said = io.StringIO()
+    output = replace(place.output, json=json, stdout=said)
+    invocation = Invocation(Session(project=place.folder, output=output))
+    options = ["--json"] if json else []
+    run: Callable[[], None] = lambda: command_line(COMMANDS).run([name, *options, *words], invocation)  # noqa: E731
+    with failures(place.folder):
+        # On a thread of its own: a command that asks a registry starts an event loop.
+        await anyio.to_thread.run_sync(run)
+    return said.getvalue()
 
 
 def _platform_words(platform: str | None) -> list[str]:
@@ -266,11 +236,4 @@ def _compression(name: str) -> Compression:
         raise UsageError(f"there is no compression {name!r}", remedy="zstd, gzip or uncompressed") from error
 
 
-@contextmanager
-def _failures(folder: Path) -> Iterator[None]:
-    """Raise our failures as text: Dagger shows that of an exception and nothing else."""
-    try:
-        yield
-    except AgcError as error:
-        lines: tuple[Line, ...] = failure_lines(error, folder)
-        raise AgcFailedError(text_of(lines).rstrip()) from error
+__all__ = ["Agc", "AgcFailedError"]
