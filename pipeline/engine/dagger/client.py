@@ -29,7 +29,7 @@ from pipeline.engine.dagger.failure import explain, explain_export
 from pipeline.engine.dagger.lowering import Promise, Site, World, helper_of, lower
 from pipeline.engine.layout import TAR_LAYER_TYPE, blob_path, read_manifest
 from pipeline.engine.repack import repack, write_archive
-from pipeline.errors import BuildError, EngineError, OutputError
+from pipeline.errors import BuildError, EngineError
 from pipeline.graph import State, walk
 from pipeline.graph.ops import Image, Layout, Merge
 from pipeline.platform import Platform
