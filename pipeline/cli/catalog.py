@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline import flow
+from pipeline import flow, starting
 from pipeline.cli.app import session_of
 from pipeline.cli.output import Line, Span, human_size, line, table
 
@@ -34,8 +34,8 @@ def command(
     """
     session = session_of(context)
     project = flow.open_project(session.project)
-    items = flow.catalog(project)
-    written = flow.write_catalog_page(project, html) if html else ()
+    items = starting.catalog(project)
+    written = starting.write_catalog_page(project, html) if html else ()
     data = {"images": [_json(item) for item in items], "written": [str(path) for path in written]}
     session.output.result(data, lambda: _written(written) if html else _lines(items))
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import flow
+from pipeline import flow, starting
 from pipeline.cli.app import session_of
 from pipeline.cli.output import line
 
@@ -32,5 +32,5 @@ def down(
 ) -> None:
     """Stop a stack, whatever profiles it was started with, and remove its containers and networks."""
     session = session_of(context)
-    flow.stop_stack(flow.open_project(session.project), stack, flags or (), files=file or (), volumes=volumes)
+    starting.stop_stack(flow.open_project(session.project), stack, flags or (), files=file or (), volumes=volumes)
     session.output.result({"stack": stack, "running": False}, lambda: [line(f"{stack} is down")])

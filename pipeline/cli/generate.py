@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline import flow
+from pipeline import flow, starting
 from pipeline.cli.app import session_of
 from pipeline.cli.output import Line, Span, line
 from pipeline.errors import DefinitionError, UsageError
@@ -53,7 +53,7 @@ def command(
     project = flow.open_project(session.project)
     wanted = tuple(dict.fromkeys(only or ()))
     commands = _commands() if What.DOCS in wanted or not wanted else ()
-    files, drifts = flow.generate(project, wanted, commands, write=not check, force=force)
+    files, drifts = starting.generate(project, wanted, commands, write=not check, force=force)
     names = [drift.path for drift in drifts]
     failed = check and bool(drifts)
     if not (failed and session.output.json):

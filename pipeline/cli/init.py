@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline import flow
+from pipeline import starting
 from pipeline.cli.app import Session, run_command, session_of
 from pipeline.cli.output import Line, Span, line
 from pipeline.cli.progress import progress
@@ -66,7 +66,7 @@ def command(
     """
     session = session_of(context)
     where = (folder or session.project).absolute()
-    flow.check_empty(where)
+    starting.check_empty(where)
     if npm and pypi:
         raise UsageError("an agent comes from one package", remedy="give --npm or --pypi")
     if not (npm or pypi or agent) and sys.stdin.isatty():
@@ -90,7 +90,7 @@ def command(
 
     async def work(session: Session) -> tuple[str, ...]:
         with progress(session.output) as reporter:
-            return await flow.new_project(where, wish, (chosen, file), reporter)
+            return await starting.new_project(where, wish, (chosen, file), reporter)
 
     written = run_command(context, work)
     data = {"project": str(where), "image": wish.image, "written": list(written)}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline import flow
+from pipeline import flow, starting
 from pipeline.cli.app import session_of
 from pipeline.cli.output import line
 
@@ -39,5 +39,5 @@ def up(
     """
     session = session_of(context)
     project = flow.open_project(session.project)
-    flow.start_stack(project, stack, flags or (), profiles=profile or (), files=file or ())
+    starting.start_stack(project, stack, flags or (), profiles=profile or (), files=file or ())
     session.output.result({"stack": stack, "running": True}, lambda: [line(f"{stack} is up")])
