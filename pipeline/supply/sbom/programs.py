@@ -30,7 +30,7 @@ def modules(file: IO[bytes]) -> tuple[Found, ...]:
     """Return the modules and crates that a 64-bit ELF program is made of, as far as it says so."""
     try:
         return tuple(dict.fromkeys((*_go(_section(file, ".go.buildinfo")), *_cargo(_section(file, ".dep-v0")))))
-    except (struct.error, ValueError, OverflowError, OSError, KeyError, TypeError, IndexError, AttributeError, zlib.error):
+    except (struct.error, zlib.error, ArithmeticError, ValueError, OSError, LookupError, TypeError, AttributeError):
         return ()  # a program that is cut off or made to look like one says nothing
 
 
