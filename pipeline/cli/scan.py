@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, get_args
 
 import typer
 
 from pipeline import flow
-from pipeline.cli.app import Session, run_command, session_of
+from pipeline.cli.app import run_command, session_of
 from pipeline.cli.failure import as_json, exit_code
 from pipeline.cli.failure import lines_of as failure_lines
-from pipeline.cli.options import ImageNames
+from pipeline.cli.options import ImageNames, PlatformNames, platforms
 from pipeline.cli.output import Line, Span, line, plain, table
 from pipeline.errors import ErrorGroup, UsageError
+from pipeline.platform import Platform
 from pipeline.settings import ScannerName, SeverityName
+from pipeline.stages.bills import BillFormat
 from pipeline.stages.gating import Gated, GateReport, Subject, gate, with_gate
+from pipeline.stages.project import Project
 from pipeline.verify.vulnerabilities.finding import written
 from pipeline.verify.vulnerabilities.judge import Judged, Outcome, Verdict
 
@@ -53,12 +57,12 @@ def command(
         ),
     ] = None,
     fixable_only: Annotated[bool, typer.Option("--fixable-only", help="Count only what has a fix.")] = False,
+    platform: PlatformNames = None,
 ) -> None:
-    """Look for known vulnerabilities in an image by its SBOM. Exit code 14 if some may not pass."""
+    """Look for known vulnerabilities in built images, or in what an SBOM lists. Exit code 14 if some may not pass."""
     session = session_of(context)
     _known("--scanner", scanner, get_args(ScannerName))
     _known("--severity", severity, get_args(SeverityName))
-    subject = _subject(images or [], sbom)
     project = with_gate(
         flow.open_project(session.project, session.engine),
         scanner=scanner,
@@ -67,10 +71,13 @@ def command(
     )
     now = datetime.now(UTC)
 
-    async def work(_session: Session) -> GateReport:
-        return await gate(project, (subject,), now, os.environ, database=database)
+    async def work(subjects: Sequence[Subject]) -> GateReport:
+        return await gate(project, subjects, now, os.environ, database=database)
 
-    report = run_command(context, work)
+    with TemporaryDirectory(prefix="agc-scan-") as folder:
+        wanted = platforms(platform)
+        subjects = (_given(images or [], sbom),) if sbom else tuple(_built(images or [], wanted, project, Path(folder)))
+        report = run_command(context, lambda _session: work(subjects))
     if session.output.json and report.failures:
         # The findings are what a machine asked for, so they stand beside the error in the one object there is.
         error = ErrorGroup(report.failures) if len(report.failures) > 1 else report.failures[0]
@@ -122,9 +129,19 @@ def _notes(verdict: Verdict) -> Iterator[Line]:
     yield line("  ", state)
 
 
-def _subject(images: list[str], sbom: Path | None) -> Subject:
-    if sbom is None:
-        raise UsageError("agc scan needs the image's SBOM", remedy="agc scan IMAGE --sbom FILE")
+def _built(images: list[str], wanted: Sequence[Platform], project: Project, folder: Path) -> Iterator[Subject]:
+    """Yield images as they lie where builds leave them, each with its SBOM in a file of `folder`."""
+    if not images:
+        raise UsageError("no image was named", remedy="agc scan IMAGE, or agc scan --sbom FILE")
+    for image in dict.fromkeys(images):
+        for platform in wanted:
+            bill = flow.sbom(project, image, platform, BillFormat.CYCLONEDX, None)
+            path = folder / f"{image}-{platform.architecture}.cdx.json"
+            path.write_bytes(bill.document)
+            yield Subject(image, str(platform), path)
+
+
+def _given(images: list[str], sbom: Path) -> Subject:
     if len(images) > 1:
         raise UsageError("one SBOM is of one image", remedy="name one image with --sbom")
     return Subject(images[0] if images else sbom.name.partition(".")[0], "", sbom.absolute())

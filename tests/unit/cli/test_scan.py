@@ -83,5 +83,6 @@ def test_options_decide(tmp_path: Path, database: Path, arguments: list[str], co
 
 
 def test_without_an_sbom_nothing_is_scanned(tmp_path: Path, database: Path) -> None:
-    """It says what to type."""
-    assert main(["scan", "node-bun-claude"]) == ExitCode.USAGE
+    """It says what to type: an image that was never built here has none, and neither has nothing."""
+    assert main(["-C", str(tmp_path), "scan", "node-bun-claude"]) == ExitCode.USAGE
+    assert main(["-C", str(tmp_path), "scan"]) == ExitCode.USAGE
