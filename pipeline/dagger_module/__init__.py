@@ -35,7 +35,8 @@ from pipeline.stages.upgrade import LockRequest
 Image = Annotated[str, Doc("The image's name, as list-matrix shows it")]
 Images = Annotated[list[str] | None, Doc("Names of images; all where none is given")]
 Platform = Annotated[str | None, Doc("OS/ARCH, such as linux/arm64; the engine's own where none is given")]
-Json = Annotated[bool, Doc("Return one JSON object, as --json does")]
+# Not `json`, which is a flag of `dagger call` itself: a function with both cannot be called.
+Json = Annotated[bool, Doc("Return one JSON object, as --json of agc does")]
 Locked = Annotated[bool, Doc("Fail where anything is missing from the lock or has moved")]
 
 
@@ -62,15 +63,15 @@ class Agc:
 
     @function
     @check
-    async def validate(self, json: Json = False) -> str:
+    async def validate(self, as_json: Json = False) -> str:
         """Check the definitions: form, references, and whether each cell of the matrix can be."""
-        return await self._command("validate", json=json)
+        return await self._command("validate", json=as_json)
 
     @function
     @check
-    async def lock_check(self, json: Json = False) -> str:
+    async def lock_check(self, as_json: Json = False) -> str:
         """Fail where a pin is missing, stale or damaged: `agc lock --check`."""
-        return await self._command("lock", "--check", json=json)
+        return await self._command("lock", "--check", json=as_json)
 
     @function
     async def list_matrix(
@@ -79,17 +80,17 @@ class Agc:
         agent: Annotated[str | None, Doc("Only images with this agent")] = None,
         tier: Annotated[str | None, Doc("Only images of this tier: v1 or extra")] = None,
         excluded: Annotated[bool, Doc("Also the pairs that are no images, with the reason")] = False,
-        json: Json = False,
+        as_json: Json = False,
     ) -> str:
         """List the images of the project with base, agent, tier and platforms."""
         named = {"--base": base, "--agent": agent, "--tier": tier}
         words = [word for option, value in named.items() if value is not None for word in (option, value)]
-        return await self._command("list-matrix", *words, *(["--excluded"] if excluded else []), json=json)
+        return await self._command("list-matrix", *words, *(["--excluded"] if excluded else []), json=as_json)
 
     @function
-    async def explain(self, image: Image, platform: Platform = None, json: Json = False) -> str:
+    async def explain(self, image: Image, platform: Platform = None, as_json: Json = False) -> str:
         """Show every resolved option of an image with the file and line it comes from."""
-        return await self._command("explain", *_platform_words(platform), "--", image, json=json)
+        return await self._command("explain", *_platform_words(platform), "--", image, json=as_json)
 
     @function
     async def plan(
@@ -98,12 +99,12 @@ class Agc:
         platform: Platform = None,
         changed: Annotated[bool, Doc("Show only images that are new or differ from what was published")] = False,
         against: Annotated[str | None, Doc("REGISTRY/NAMESPACE to compare with, instead of the catalog")] = None,
-        json: Json = False,
+        as_json: Json = False,
     ) -> str:
         """Show which images differ from what was published, why, what else moves, and what users pull."""
         words = [*_platform_words(platform), *(["--changed"] if changed else [])]
         words += ["--against", against] if against is not None else []
-        return await self._command("plan", *words, "--", *(images or ()), json=json)
+        return await self._command("plan", *words, "--", *(images or ()), json=as_json)
 
     @function
     async def lock(

@@ -28,6 +28,23 @@ FUNCTIONS_OF_THEIR_OWN = {"build-all": "build", "lock-check": "lock", "catalog":
 """Functions that a command has as an option, that it does for several, or that give the file it reads."""
 
 
+FLAGS_OF_DAGGER_CALL = {
+    *(
+        "allow-llm",
+        "auto-apply",
+        "debug",
+        "eager-runtime",
+        "help",
+        "interactive",
+        "interactive-command",
+        "json",
+        "lock",
+    ),
+    *("mod", "no-exit", "no-mod", "output", "progress", "quiet", "silent", "verbose", "web", "x-release"),
+}
+"""As `dagger call --help` of 0.21.8 shows them."""
+
+
 @dataclass
 class Given:
     """A secret with its value, or none where it is said to be."""
@@ -76,6 +93,14 @@ def test_the_module_registers_what_was_looked_at(golden: Callable[[str, str], No
 def test_every_function_is_a_command_of_agc() -> None:
     """With the same name, so that what one knows of the one is true of the other."""
     assert {FUNCTIONS_OF_THEIR_OWN.get(name, name) for name in registered()} <= set(COMMANDS)
+
+
+def test_no_argument_has_the_name_of_a_flag_of_dagger_call() -> None:
+    """With one that has, `dagger call` refuses the function: flag already exists."""
+    functions = Agc.__dagger_object_type__.functions.values()  # type: ignore[attr-defined]
+    names = {argument.name.replace("_", "-") for found in functions for argument in found.parameters.values()}
+
+    assert not names & FLAGS_OF_DAGGER_CALL
 
 
 def test_every_argument_is_documented() -> None:
@@ -166,7 +191,7 @@ def test_a_function_returns_what_its_command_prints(tmp_path: Path, monkeypatch:
     module: Any = Agc()
 
     async def ask() -> tuple[str, str]:
-        return await module.validate(), await module.list_matrix(agent="claude", json=True)
+        return await module.validate(), await module.list_matrix(agent="claude", as_json=True)
 
     text, data = anyio.run(ask)
 
