@@ -22,13 +22,17 @@ from pipeline.catalog.store import catalog_path, read_catalog
 from pipeline.cli.app import COMMANDS, Invocation, Session, command_line
 from pipeline.cli.options import platforms as parse_platforms
 from pipeline.cli.output import text_of
-from pipeline.dagger_module.place import AgcFailedError, Place, Sources, directory, failures, opened
+from pipeline.dagger_module.place import AgcFailedError, Place, Sources, directory, failures, opened, secrets
 from pipeline.engine.api import Compression
 from pipeline.engine.dagger.image import configured
 from pipeline.errors import CatalogError, UsageError
+from pipeline.files import write_bytes
+from pipeline.stages.bills import BillFormat
 from pipeline.stages.building import try_image
+from pipeline.stages.destinations import parse_destination
 from pipeline.stages.outputs import Output as Target
 from pipeline.stages.outputs import OutputKind
+from pipeline.stages.publish import PublishRequest
 from pipeline.stages.roots import lay_roots
 from pipeline.stages.upgrade import LockRequest
 
@@ -173,6 +177,85 @@ class Agc:
                 for report in reports:
                     report.raise_for_failures()
                 return text_of(lines_of(reports))
+
+    @function
+    async def publish(
+        self,
+        to: Annotated[list[str], Doc("REGISTRY/NAMESPACE, one or several")],
+        images: Images = None,
+        platform: Annotated[str | None, Doc("Platforms, with commas between")] = None,
+        locked: Locked = False,
+        sign_key: Annotated[dagger.Secret | None, Doc("Private key to sign with, as PEM; unsigned without it")] = None,
+        sign_password: Annotated[dagger.Secret | None, Doc("Password of the key")] = None,
+        no_gate: Annotated[str | None, Doc("Why nothing is scanned, in a sentence; it is recorded")] = None,
+    ) -> dagger.Directory:
+        """Build, test, scan and publish images with their evidence; return the project with its changed catalog."""
+        async with self._opened() as place:
+            with failures(place.folder):
+                sign = place.project.settings.sign
+                given = {
+                    "AGC_MODULE_SIGN_KEY": (sign_key, "sign-key"),
+                    "AGC_SIGN_PASSWORD": (sign_password, "sign-password"),
+                }
+                async with secrets(given) as held:
+                    if "AGC_MODULE_SIGN_KEY" in held:
+                        sign = sign.model_copy(update={"keyless": False, "key": "env:AGC_MODULE_SIGN_KEY"})
+                    names = tuple(images or place.project.images)
+                    places = tuple(parse_destination(one) for one in to)
+                    day = datetime.now(UTC).date()
+                    request = PublishRequest(
+                        *(names, parse_platforms(platform), places, day), locked=locked, sign=sign, waiver=no_gate or ""
+                    )
+                    await flow.publish(place.project, request, place.reporter)
+            return await directory(place.folder).sync()
+
+    @function
+    async def verify(
+        self,
+        reference: Annotated[str, Doc("The image: REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:…")],
+        key: Annotated[dagger.File | None, Doc("Public key of whoever may sign it, as PEM")] = None,
+        identity: Annotated[str | None, Doc("Who may sign it: the identity in the certificate")] = None,
+        issuer: Annotated[str | None, Doc("Who vouches for that identity")] = None,
+        policy: Annotated[dagger.File | None, Doc("What an image must be, as YAML")] = None,
+        as_json: Json = False,
+    ) -> str:
+        """Check who vouches for an image of a registry, for what, and that it is what they said."""
+        async with self._opened(needs_project=False) as place:
+            words = [
+                word
+                for name, value in (("--identity", identity), ("--issuer", issuer))
+                if value
+                for word in (name, value)
+            ]
+            for option, file in (("--key", key), ("--policy", policy)):
+                if file:
+                    path = place.folder.parent / option.strip("-")
+                    await file.export(str(path))
+                    words += [option, str(path)]
+            return await _run(place, "verify", *words, "--", reference, json=as_json)
+
+    @function
+    async def sbom(
+        self,
+        image: Image,
+        platform: Platform = None,
+        form: Annotated[str, Doc("spdx or cyclonedx")] = "spdx",
+        locked: Locked = False,
+    ) -> dagger.File:
+        """Build one image and return its bill of materials."""
+        async with self._opened() as place:
+            with failures(place.folder):
+                wanted = parse_platforms(platform)
+                if len(wanted) != 1:
+                    raise UsageError("a bill is of one platform", remedy="call sbom once for each")
+                if form not in {str(known) for known in BillFormat}:
+                    raise UsageError(f"there is no bill of the form {form!r}", remedy="spdx or cyclonedx")
+                target = Target(OutputKind.NONE)
+                await flow.build(place.project, [image], wanted, target, place.reporter, locked=locked)
+                bill = flow.sbom(place.project, image, wanted[0], BillFormat(form), None)
+                name = f"{image}.{form}.json"
+                write_bytes(place.folder / name, bill.document)
+            return await directory(place.folder).file(name).sync()
 
     @function
     async def catalog(self) -> dagger.File:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +126,19 @@ async def _plain(secret: dagger.Secret, name: str) -> str:
 def _load(folder: Path, cache: Path) -> Project:
     environment = {**os.environ, "AGC_CACHE": str(cache), "AGC_ENGINE": str(EngineName.DAGGER)}
     return load_project(folder, environment)
+
+
+@asynccontextmanager
+async def secrets(given: Mapping[str, tuple[dagger.Secret | None, str]]) -> AsyncIterator[tuple[str, ...]]:
+    """Put secrets into variables of this program for the block, and yield the names of those that were given.
+
+    `given` maps variables to secrets and what the arguments are called. Raises UsageError for one that is not there.
+    """
+    held = {name: await _plain(secret, called) for name, (secret, called) in given.items() if secret}
+    with ExitStack() as stack:
+        for name, value in held.items():
+            stack.enter_context(_variable(name, value))
+        yield tuple(held)
 
 
 @contextmanager
