@@ -284,11 +284,11 @@ async def rebuild(folder: Path, engine: EngineName | None, verified: Verified, r
     result.raise_for_failures()
     source = recorded(verified.claims, verified.name)
     platforms = tuple(map(parse_platform, result.platforms))
-    here = open_project(folder, engine)
+    settings = load_settings(folder, os.environ).on_engine(engine)
     with TemporaryDirectory(prefix="agc-rebuilt-") as out:
-        async with checked_out(here.folder, source.commit) as tree:
+        async with checked_out(folder, source.commit) as tree:
             # Its definitions and locks, and how this machine reaches the world.
-            then = replace(open_project(tree), settings=here.settings)
+            then = replace(open_project(tree), settings=settings)
             output = Output(OutputKind.OCI, out)
             compression = compression_of(verified.image)
             (report,) = await build(

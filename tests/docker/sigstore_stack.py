@@ -42,7 +42,7 @@ MODULES = {
     "rekor-server-posix": "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix@v2.3.0",
     "timestamp-server": "github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server@v2.1.3",
 }
-ORIGIN = "rekor.test"
+ORIGIN = "127.0.0.1"
 POISON = bytes.fromhex("3013060a2b06010401d67902040301" + "01ff04020500")  # RFC 6962, 3.1: the whole extension
 REPOSITORY = "https://github.com/me/agents"
 WORKFLOW = f"{REPOSITORY}/.github/workflows/publish.yml@refs/heads/main"

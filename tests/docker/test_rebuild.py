@@ -102,6 +102,17 @@ def test_an_image_comes_out_the_same_again(agc: Agc, published: Published) -> No
     assert git(published.folder, "worktree", "list").count("\n") == 0
 
 
+def test_a_commit_that_is_not_here(agc: Agc, published: Published, tmp_path: Path) -> None:
+    """Another checkout does not have it; what to fetch is said."""
+    git(tmp_path, "init", "--quiet")
+
+    arguments = ("verify", published.reference, "--key", published.public, "--rebuild", "--json")
+    run = agc(*map(str, arguments), project=tmp_path)
+
+    assert run.code == ExitCode.USAGE
+    assert "git fetch" in run.error["remedy"]
+
+
 def test_another_commit_gives_another_digest(agc: Agc, published: Published, registry: Registry) -> None:
     """Provenance that names a commit the image does not come from is found out, signed or not."""
     repository = Repository(registry, "rebuilt/small")
@@ -126,14 +137,3 @@ def test_another_commit_gives_another_digest(agc: Agc, published: Published, reg
 
     assert run.code == ExitCode.VERIFY, run.stderr
     assert [one["check"] for one in run.json["checks"] if one["outcome"] == "failed"] == ["rebuild"]
-
-
-def test_a_commit_that_is_not_here(agc: Agc, published: Published, tmp_path: Path) -> None:
-    """Another checkout does not have it; what to fetch is said."""
-    git(tmp_path, "init", "--quiet")
-
-    arguments = ("verify", published.reference, "--key", published.public, "--rebuild", "--json")
-    run = agc(*map(str, arguments), project=tmp_path)
-
-    assert run.code == ExitCode.USAGE
-    assert "git fetch" in run.error["remedy"]
