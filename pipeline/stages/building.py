@@ -84,8 +84,8 @@ async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool, tested: 
         with bench.reporter.stage(f"{plan.name} on {plan.platform}") as sink:
             seen.sink = sink
             try:
-                if tested:
-                    cases = smoke_cases(composition)
+                # An engine has no answer to a graph of nothing, which an image without tests would come to.
+                if cases := smoke_cases(composition) if tested else ():
                     report = await run_smoke(plan.name, cases, bench.engine, plan.platform, bench.layouts, seen)
                 else:
                     await bench.engine.solve(

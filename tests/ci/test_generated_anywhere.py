@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).parents[2]
-KINDS = {"devcontainers", "helm", "kubernetes", "openshell", "sandbox"}
+KINDS = {"compose", "devcontainers", "helm", "kubernetes", "openshell", "sandbox"}
 MACHINES = (
     {"LC_ALL": "C", "TZ": "UTC", "PYTHONHASHSEED": "1"},
     {"LC_ALL": "C.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "4711", "PYTHONUTF8": "0"},

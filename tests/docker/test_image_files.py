@@ -119,7 +119,7 @@ def test_where_the_registry_is_not_reached_plans_are_made_and_builds_fail_at_onc
     built = closed("build", "dotnet", "--output", f"oci:{other}", "--platform", str(host_platform()))
 
     assert planned.code == 0, planned.stderr
-    assert [layer["component"] for layer in planned.image["platforms"][0]["layers"]][2:6] == [
+    assert [layer["component"] for layer in planned.image["platforms"][0]["layers"]][3:7] == [
         *("toolchains/node", "toolchains/bun", "toolchains/python", "toolchains/dotnet")
     ]
     assert built.code == ExitCode.BUILD, built.stderr

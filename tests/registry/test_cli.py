@@ -220,13 +220,16 @@ def reading(registry: Registry, namespace: str) -> Iterator[tuple[list[float], l
 
     def read() -> None:
         while not done.wait(0.01):
-            # A registry that is too busy to answer says nothing of what it holds.
+            # A registry that is too busy to answer, or answers with an error of its own, says nothing of what it holds.
             with suppress(httpx.TransportError):
                 for name in NAMES:
                     for tag in registry.tags(f"{namespace}/{name}"):
                         try:
                             registry.check_whole(f"{namespace}/{name}", tag)
-                        except (httpx.HTTPStatusError, AssertionError) as error:
+                        except httpx.HTTPStatusError as error:
+                            if error.response.status_code == httpx.codes.NOT_FOUND:
+                                broken.append(f"{name}:{tag}: {error}")
+                        except AssertionError as error:
                             broken.append(f"{name}:{tag}: {error}")
                 polls.append(time.monotonic())
 

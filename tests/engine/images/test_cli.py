@@ -60,6 +60,7 @@ def test_json_of_a_build_has_the_documented_form(first: Run) -> None:
     assert all(DIGEST.fullmatch(digest) for digest in [*digests, *layers_of(image).values()])
     assert list(layers_of(image)) == [
         "roots/debian-trixie",
+        "common-tools/default",
         "bases/node-bun",
         "toolchains/node",
         "toolchains/bun",
