@@ -24,6 +24,7 @@ _NOT_CONTENT = (
     "etc/*-",
     "etc/hostname",
     "etc/hosts",
+    "etc/machine-id",
     "etc/resolv.conf",
     "root/*",
     "root/.*",

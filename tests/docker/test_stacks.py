@@ -259,9 +259,10 @@ def test_openclaw_works_through_headroom(gateway: Running) -> None:
     """Its configuration is put in place before it starts, and its request is seen by both."""
     (gateway.workspace / "greeting.txt").unlink(missing_ok=True)
     before = gateway.log("model-mock").count("POST")
-    done = gateway.run(
-        "openclaw", "openclaw", "agent", "--local", "--agent", "main", "--message", "Write a greeting.", check=False
-    )
+    # The gateway holds its state folder, so that a run beside it has one of its own with the same configuration.
+    alone = "export OPENCLAW_STATE_DIR=$(mktemp -d) && cp ~/.openclaw/openclaw.json $OPENCLAW_STATE_DIR/ && exec"
+    asked = f"{alone} openclaw agent --local --agent main --message 'Write a greeting.'"
+    done = gateway.run("openclaw", "sh", "-c", asked, check=False)
 
     assert done.returncode == 0, f"{done.stdout}{done.stderr}{gateway.log('headroom')[-4000:]}"
     assert gateway.log("model-mock").count("POST") > before
