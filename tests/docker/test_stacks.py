@@ -260,8 +260,9 @@ def test_openclaw_works_through_headroom(gateway: Running) -> None:
     (gateway.workspace / "greeting.txt").unlink(missing_ok=True)
     before = gateway.log("model-mock").count("POST")
     # The gateway holds its state folder, so that a run beside it has one of its own with the same configuration.
-    alone = "export OPENCLAW_STATE_DIR=$(mktemp -d) && cp ~/.openclaw/openclaw.json $OPENCLAW_STATE_DIR/ && exec"
-    asked = f"{alone} openclaw agent --local --agent main --message 'Write a greeting.'"
+    alone = "export OPENCLAW_STATE_DIR=$(mktemp -d) && cp ~/.openclaw/openclaw.json $OPENCLAW_STATE_DIR/"
+    task = "OPENAI_API_KEY=none-needed openclaw agent --local --agent main --message 'Write a greeting.'"
+    asked = f"{alone} && {task}"
     done = gateway.run("openclaw", "sh", "-c", asked, check=False)
 
     assert done.returncode == 0, f"{done.stdout}{done.stderr}{gateway.log('headroom')[-4000:]}"
