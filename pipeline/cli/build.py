@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from pipeline import flow
 from pipeline.cli.app import Session, run_command, session_of
-from pipeline.cli.options import Against, All, ImageNames, JunitFile, Locked, PlatformNames, named, platforms
+from pipeline.cli.compared import compared
+from pipeline.cli.options import (
+    Against,
+    All,
+    Compressed,
+    ImageNames,
+    JunitFile,
+    Locked,
+    PlatformNames,
+    named,
+    platforms,
+)
 from pipeline.cli.output import line
 from pipeline.cli.progress import progress
 from pipeline.cli.summary import build_summary
 from pipeline.engine.api import Compression
 from pipeline.errors import UsageError
-from pipeline.platform import Platform
 from pipeline.stages.changes import Comparison
-from pipeline.stages.outputs import Output, parse_output
-from pipeline.stages.project import Project
+from pipeline.stages.outputs import parse_output
 from pipeline.stages.report import ImageReport
 
 
@@ -32,9 +40,7 @@ def command(
         typer.Option("--output", "-o", metavar="WHERE", help="oci:DIR, docker, push:REGISTRY/NAMESPACE or none."),
     ] = "oci:out",
     locked: Locked = False,
-    compression: Annotated[
-        Compression, typer.Option("--compression", help="How layers are compressed.")
-    ] = Compression.ZSTD,
+    compression: Compressed = Compression.ZSTD,
     junit: JunitFile = None,
     no_smoke: Annotated[
         bool, typer.Option("--no-smoke", help="Write the images untested; `agc smoke` tests them later.")
@@ -57,7 +63,7 @@ def command(
     wanted = platforms(platform)
 
     if changed:
-        found = _compared(context, project, names, wanted, target, against)
+        found = compared(context, project, names, wanted, against, target)
         names = list(found.to_build)
         if not names:
             session.output.result({"images": []}, lambda: [line("nothing to do: ", _unchanged(found))])
@@ -79,20 +85,6 @@ def command(
 
     built = run_command(context, work)
     session.output.result({"images": [report.as_json() for report in built]}, lambda: build_summary(built))
-
-
-def _compared(
-    context: typer.Context,
-    project: Project,
-    names: Sequence[str],
-    wanted: tuple[Platform, ...],
-    target: Output,
-    against: str | None,
-) -> Comparison:
-    async def ask(_: Session) -> Comparison:
-        return await flow.plan_against(project, names, wanted, against or "")
-
-    return flow.plan(project, names, wanted, target) if against is None else run_command(context, ask)
 
 
 def _unchanged(found: Comparison) -> str:

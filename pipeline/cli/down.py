@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline import flow, starting
 from pipeline.cli.app import session_of
+from pipeline.cli.options import ComposeFiles
 from pipeline.cli.output import line
 
 command = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -23,12 +23,7 @@ def down(
         typer.Argument(metavar="[FLAGS]...", help="Passed to `docker compose down`.", show_default=False),
     ] = None,
     volumes: Annotated[bool, typer.Option("--volumes", "-v", help="Remove its volumes too, with all state.")] = False,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--file", "-f", metavar="FILE", help="A Compose file on top of the stack's own.", show_default=False
-        ),
-    ] = None,
+    file: ComposeFiles = None,
 ) -> None:
     """Stop a stack, whatever profiles it was started with, and remove its containers and networks."""
     session = session_of(context)

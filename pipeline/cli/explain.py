@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
 
 import typer
 
 from pipeline import flow
-from pipeline.cli.app import complete_image, session_of
+from pipeline.cli.app import session_of
+from pipeline.cli.options import ImageName, PlatformName, platform_of
 from pipeline.cli.output import Line, Span, line, plain, table
-from pipeline.platform import host_platform, parse_platform
 from pipeline.stages.explain import Explanation, Fact
 
 
 def command(
     context: typer.Context,
-    image: Annotated[str, typer.Argument(metavar="IMAGE", autocompletion=complete_image)],
-    platform: Annotated[
-        str | None,
-        typer.Option("--platform", metavar="OS/ARCH", help="Which platform (this machine's by default)."),
-    ] = None,
+    image: ImageName,
+    platform: PlatformName = None,
 ) -> None:
     """Show every resolved option of an image with the file and line it comes from. Needs no engine and no network."""
     session = session_of(context)
     project = flow.open_project(session.project)
-    wanted = parse_platform(platform) if platform else host_platform()
+    wanted = platform_of(platform)
     found = flow.explain(project, image, wanted)
     session.output.result(found.as_json(), lambda: _lines(found))
 

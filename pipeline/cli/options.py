@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.app import complete_image
+from pipeline.engine.api import Compression
 from pipeline.errors import UsageError
 from pipeline.platform import Platform, host_platform, parse_platform
 
@@ -36,6 +37,30 @@ Against = Annotated[
     ),
 ]
 All = Annotated[bool, typer.Option("--all", help="All images of the project.")]
+ImageName = Annotated[str, typer.Argument(metavar="IMAGE", autocompletion=complete_image)]
+PlatformName = Annotated[
+    str | None, typer.Option("--platform", metavar="OS/ARCH", help="Which platform (this machine's by default).")
+]
+Compressed = Annotated[Compression, typer.Option("--compression", help="How layers are compressed.")]
+To = Annotated[
+    list[str] | None,
+    typer.Option("--to", metavar="REGISTRY/NAMESPACE", help="Where to; may be given several times."),
+]
+Sign = Annotated[
+    str | None,
+    typer.Option("--sign", metavar="HOW", help="keyless, key:ADDRESS or none, not as agc.toml says."),
+]
+TrustConfig = Annotated[
+    Path | None, typer.Option("--trust-config", metavar="FILE", help="Services and keys of a private Sigstore.")
+]
+NoGate = Annotated[
+    str,
+    typer.Option("--no-gate", metavar="REASON", help="Publish without a scan, and record why.", show_default=False),
+]
+ComposeFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--file", "-f", metavar="FILE", help="A Compose file on top of the stack's own.", show_default=False),
+]
 JunitFile = Annotated[
     Path | None, typer.Option("--junit", metavar="FILE", help="Write the smoke tests' results as JUnit XML.")
 ]
@@ -55,3 +80,17 @@ def platforms(text: str | None) -> tuple[Platform, ...]:
     if not text:
         return (host_platform(),)
     return tuple(dict.fromkeys(parse_platform(part) for part in text.split(",")))
+
+
+def platform_of(text: str | None) -> Platform:
+    """Return the one platform `text` names, this machine's where there is none; raises UsageError."""
+    return parse_platform(text) if text else host_platform()
+
+
+def destinations(to: list[str] | None) -> tuple[str, ...]:
+    """Return the places to publish to, each once; raises UsageError where none was named, or one is none."""
+    from pipeline.stages.destinations import parse_destination  # only who publishes has use for it
+
+    if not to:
+        raise UsageError("no registry was named", remedy="add --to REGISTRY/NAMESPACE, as in --to ghcr.io/me")
+    return tuple(dict.fromkeys(parse_destination(place) for place in to))

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from pipeline import flow
-from pipeline.cli.app import Session, run_command, session_of
+from pipeline.cli.app import session_of
+from pipeline.cli.compared import compared
 from pipeline.cli.options import Against, ImageNames, PlatformNames, platforms
 from pipeline.cli.output import Line, Span, human_size, line, table
 from pipeline.errors import UsageError
@@ -44,10 +45,7 @@ def command(
     project = flow.open_project(session.project)
     wanted = platforms(platform)
 
-    async def ask(_: Session) -> Comparison:
-        return await flow.plan_against(project, images or (), wanted, against or "")
-
-    found = flow.plan(project, images or (), wanted) if against is None else run_command(context, ask)
+    found = compared(context, project, images or (), wanted, against)
     detailed = session.output.verbose or bool(images)
 
     def human() -> Iterable[Line]:

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline import flow
 from pipeline.cli.app import Session, run_command, session_of
-from pipeline.cli.options import Against, All, ImageNames, JunitFile, Locked, PlatformNames, named, platforms
+from pipeline.cli.compared import compared
+from pipeline.cli.options import (
+    Against,
+    All,
+    Compressed,
+    ImageNames,
+    JunitFile,
+    Locked,
+    NoGate,
+    PlatformNames,
+    Sign,
+    To,
+    TrustConfig,
+    destinations,
+    named,
+    platforms,
+)
 from pipeline.cli.output import Line, Span, human_size, line, table
 from pipeline.cli.progress import progress
 from pipeline.engine.api import Compression
 from pipeline.errors import UsageError
 from pipeline.platform import Platform
-from pipeline.stages.destinations import parse_destination
 from pipeline.stages.outputs import Output, OutputKind
 from pipeline.stages.project import Project
 from pipeline.stages.publish import PublishPlan, PublishRequest
@@ -29,10 +43,7 @@ def command(
     context: typer.Context,
     images: ImageNames = None,
     everything: All = False,
-    to: Annotated[
-        list[str] | None,
-        typer.Option("--to", metavar="REGISTRY/NAMESPACE", help="Where to; may be given several times."),
-    ] = None,
+    to: To = None,
     platform: PlatformNames = None,
     changed: Annotated[
         bool,
@@ -40,21 +51,11 @@ def command(
     ] = False,
     against: Against = None,
     locked: Locked = False,
-    compression: Annotated[
-        Compression, typer.Option("--compression", help="How layers are compressed.")
-    ] = Compression.ZSTD,
+    compression: Compressed = Compression.ZSTD,
     junit: JunitFile = None,
-    sign: Annotated[
-        str | None,
-        typer.Option("--sign", metavar="HOW", help="keyless, key:ADDRESS or none, not as agc.toml says."),
-    ] = None,
-    trust_config: Annotated[
-        Path | None, typer.Option("--trust-config", metavar="FILE", help="Services and keys of a private Sigstore.")
-    ] = None,
-    no_gate: Annotated[
-        str,
-        typer.Option("--no-gate", metavar="REASON", help="Publish without a scan, and record why.", show_default=False),
-    ] = "",
+    sign: Sign = None,
+    trust_config: TrustConfig = None,
+    no_gate: NoGate = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show where images would go, under which tags; build and send nothing.")
     ] = False,
@@ -62,10 +63,8 @@ def command(
     """Build images, run their smoke tests, and publish those that pass, tags last."""
     if against is not None and not changed:
         raise UsageError("--against says what --changed compares with", remedy="add --changed")
-    if not to:
-        raise UsageError("no registry was named", remedy="add --to REGISTRY/NAMESPACE, as in --to ghcr.io/me")
+    places = destinations(to)
     names = named(images, everything=everything or (changed and not images))
-    places = tuple(dict.fromkeys(parse_destination(place) for place in to))
     session = session_of(context)
     project = flow.open_project(session.project, session.engine)
     wanted = platforms(platform)
@@ -107,13 +106,8 @@ def _changed(
     against: str | None,
 ) -> list[str]:
     """Return the images that are new or differ, in any of the places or from what `against` has."""
-
-    async def ask(_: Session) -> tuple[str, ...]:
-        return (await flow.plan_against(project, names, wanted, against or "")).to_build
-
-    if against is not None:
-        return list(run_command(context, ask))
-    found = [flow.plan(project, names, wanted, Output(OutputKind.PUSH, place)).to_build for place in places]
+    asked = [None] if against is not None else [Output(OutputKind.PUSH, place) for place in places]
+    found = [compared(context, project, names, wanted, against, output).to_build for output in asked]
     return list(dict.fromkeys(name for part in found for name in part))
 
 

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline import flow
 from pipeline.cli.app import Session, run_command, session_of
-from pipeline.cli.options import ImageNames, JunitFile, PlatformNames, platforms
+from pipeline.cli.options import (
+    ImageNames,
+    JunitFile,
+    NoGate,
+    PlatformNames,
+    Sign,
+    To,
+    TrustConfig,
+    destinations,
+    platforms,
+)
 from pipeline.cli.output import Line, Span, line
 from pipeline.cli.progress import progress
-from pipeline.errors import ErrorGroup, UsageError
-from pipeline.stages.destinations import parse_destination
+from pipeline.errors import ErrorGroup
 from pipeline.stages.publish import PublishRequest
 from pipeline.stages.releasing import ReleaseReport
 from pipeline.stages.upgrade import LockRequest
@@ -25,10 +33,7 @@ from pipeline.supply.sign.choose import chosen
 def command(
     context: typer.Context,
     images: ImageNames = None,
-    to: Annotated[
-        list[str] | None,
-        typer.Option("--to", metavar="REGISTRY/NAMESPACE", help="Where to; may be given several times."),
-    ] = None,
+    to: To = None,
     platform: PlatformNames = None,
     no_upgrade: Annotated[
         bool, typer.Option("--no-upgrade", help="Publish what changed, and leave the lock as it is.")
@@ -37,25 +42,16 @@ def command(
         float | None,
         typer.Option("--cool-down", metavar="DAYS", min=0, max=365, help="As for agc lock.", show_default=False),
     ] = None,
-    sign: Annotated[
-        str | None, typer.Option("--sign", metavar="HOW", help="keyless, key:ADDRESS or none, not as agc.toml says.")
-    ] = None,
-    trust_config: Annotated[
-        Path | None, typer.Option("--trust-config", metavar="FILE", help="Services and keys of a private Sigstore.")
-    ] = None,
-    no_gate: Annotated[
-        str,
-        typer.Option("--no-gate", metavar="REASON", help="Publish without a scan, and record why.", show_default=False),
-    ] = "",
+    sign: Sign = None,
+    trust_config: TrustConfig = None,
+    no_gate: NoGate = "",
     junit: JunitFile = None,
 ) -> None:
     """Update the lock; build, test, scan and publish the images that then differ from what was published.
 
     A run right after another does nothing and says so. Commit registry/ afterwards.
     """
-    if not to:
-        raise UsageError("no registry was named", remedy="add --to REGISTRY/NAMESPACE, as in --to ghcr.io/me")
-    places = tuple(dict.fromkeys(parse_destination(place) for place in to))
+    places = destinations(to)
     session = session_of(context)
     project = flow.open_project(session.project, session.engine)
     now = datetime.now(UTC)

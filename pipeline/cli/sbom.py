@@ -10,21 +10,18 @@ from typing import Annotated
 import typer
 
 from pipeline import flow
-from pipeline.cli.app import complete_image, session_of
+from pipeline.cli.app import session_of
+from pipeline.cli.options import ImageName, PlatformName, platform_of
 from pipeline.cli.output import Line, human_size, line
 from pipeline.digest import digest_bytes
 from pipeline.files import write_bytes
-from pipeline.platform import host_platform, parse_platform
 from pipeline.stages.bills import Bill, BillFormat
 
 
 def command(
     context: typer.Context,
-    image: Annotated[str, typer.Argument(metavar="IMAGE", autocompletion=complete_image)],
-    platform: Annotated[
-        str | None,
-        typer.Option("--platform", metavar="OS/ARCH", help="Which platform (this machine's by default)."),
-    ] = None,
+    image: ImageName,
+    platform: PlatformName = None,
     form: Annotated[BillFormat, typer.Option("--format", help="SPDX 2.3 or CycloneDX 1.6.")] = BillFormat.SPDX,
     output: Annotated[
         Path | None,
@@ -40,7 +37,7 @@ def command(
     """Show every package of a built image, with version, licence and checksum. Builds nothing."""
     session = session_of(context)
     project = flow.open_project(session.project)
-    wanted = parse_platform(platform) if platform else host_platform()
+    wanted = platform_of(platform)
     bill = flow.sbom(project, image, wanted, form, layout)
     data = bill.as_json()
     if output:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline import flow, starting
 from pipeline.cli.app import session_of
+from pipeline.cli.options import ComposeFiles
 from pipeline.cli.output import line
 
 command = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -26,12 +26,7 @@ def up(
         list[str] | None,
         typer.Option("--profile", metavar="NAME", help="Also start what has this profile.", show_default=False),
     ] = None,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--file", "-f", metavar="FILE", help="A Compose file on top of the stack's own.", show_default=False
-        ),
-    ] = None,
+    file: ComposeFiles = None,
 ) -> None:
     """Start a stack in the background, and wait until everything in it is healthy.
 
