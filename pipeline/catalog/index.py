@@ -1,7 +1,6 @@
 """The index of an image: its platforms, and beside each what attests to it (image-spec v1.1 `image-index.md`).
 
-Attestations stand in it as BuildKit writes them (moby/buildkit `docs/attestations/attestation-storage.md`): under an
-unknown platform, with annotations that name the manifest they are about. Equal parts give equal bytes.
+Equal parts give equal bytes.
 """
 
 from __future__ import annotations
@@ -12,10 +11,7 @@ from typing import Any
 from pipeline.digest import canonical_json
 from pipeline.engine.layout import INDEX_TYPE, Descriptor
 from pipeline.supply.artifact import Artifact
-
-REFERENCE_TYPE = "vnd.docker.reference.type"
-REFERENCE_DIGEST = "vnd.docker.reference.digest"
-ATTESTATION = "attestation-manifest"
+from pipeline.supply.attestations import index_entry
 
 
 def assemble_index(platforms: Mapping[str, Descriptor], attestations: Iterable[Artifact] = ()) -> bytes:
@@ -31,9 +27,7 @@ def assemble_index(platforms: Mapping[str, Descriptor], attestations: Iterable[A
     for attestation in sorted(attestations, key=_order):
         if attestation.subject is None or attestation.subject.digest not in known:
             raise ValueError("an attestation in an index is about one of its platforms")
-        about = {REFERENCE_TYPE: ATTESTATION, REFERENCE_DIGEST: str(attestation.subject.digest)}
-        unknown = {"os": "unknown", "architecture": "unknown"}
-        entries.append(attestation.descriptor.as_json(platform=unknown, annotations=about))
+        entries.append(index_entry(attestation))
     return canonical_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries})
 
 

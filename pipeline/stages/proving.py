@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -29,9 +29,7 @@ from pipeline.supply.run import RunFacts
 from pipeline.supply.statement import Statement
 
 if TYPE_CHECKING:
-    from pipeline.stages.gating import GateReport
     from pipeline.supply.sign.api import Signer
-    from pipeline.verify.vulnerabilities.component import Component
 
 _PROGRAM = "agentcontainers"
 
@@ -52,17 +50,12 @@ class Prover:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What is known of one image. `attestations` stand in its index, `statements` are signed and refer to it.
-
-    `components` are the packages of each platform's manifest.
-    """
+    """What is known of one image. `attestations` stand in its index, `statements` are signed and refer to it."""
 
     made: Made
     attestations: tuple[Artifact, ...] = ()
     statements: tuple[Statement, ...] = ()
-    components: Mapping[Digest, Sequence[Component]] = field(default_factory=dict)
     run: RunFacts = field(default_factory=RunFacts)
-    gate: GateReport | None = None
 
     @property
     def records(self) -> tuple[EvidenceRecord, ...]:
@@ -107,29 +100,27 @@ async def prove(made: Made, prover: Prover, bench: Workbench) -> Proof:
             )
         )
     bills = {one.subject: one for one in found.statements if one.predicate_type == PREDICATE_TYPE}
-    judged, components, scans = await _gate(made, bills, prover, bench)
-    attestations = tuple(one.artifact for one in found.attestations)
-    return Proof(made, attestations, (*found.statements, *scans), components, run, judged)
+    scans = await _gate(made, bills, prover, bench)
+    return Proof(made, found.attestations, (*found.statements, *scans), run)
 
 
 async def _gate(
     made: Made, bills: Mapping[Digest, Statement], prover: Prover, bench: Workbench
-) -> tuple[GateReport, Mapping[Digest, Sequence[Component]], tuple[Statement, ...]]:
+) -> tuple[Statement, ...]:
+    """Hold an image against the gate, and return what its scans of each platform came to as statements."""
     from pipeline.stages.gating import Subject, gate
     from pipeline.supply.vulnerabilities import vulnerability_statement
     from pipeline.verify.policy import check_image
-    from pipeline.verify.vulnerabilities.component import parse_components
 
     for composition in made.compositions:
         check_image(composition)
     digests = {platform: digest for platform, digest in made.result.manifests.items() if digest in bills}
-    documents = {digest: json.dumps(bill.predicate).encode() for digest, bill in bills.items()}
     started = datetime.now(UTC)
     with TemporaryDirectory(prefix="agc-gate-") as folder, bench.reporter.stage(f"scan {made.name}"):
         subjects = []
         for number, (platform, digest) in enumerate(sorted(digests.items())):
             path = Path(folder) / f"{number}.cdx.json"
-            path.write_bytes(documents[digest])
+            path.write_bytes(_document(bills[digest]))
             subjects.append(Subject(made.name, platform, path))
         report = await gate(prover.project, subjects, started, os.environ, waiver=prover.waiver)
     if prover.project.settings.gate.mode == "enforce":
@@ -137,22 +128,32 @@ async def _gate(
     for failure in report.failures:
         bench.reporter.notify(f"warning: {failure}")
     finished = datetime.now(UTC)
-    scans = tuple(
+    return tuple(
         vulnerability_statement(one.verdict, digests[one.subject.platform], started, finished)
         for one in report.gated
         if one.verdict
     )
-    return report, {digest: parse_components(data, made.name) for digest, data in documents.items()}, scans
 
 
 def about_repository(proof: Proof, repository: str, prover: Prover) -> tuple[Statement, ...]:
     """Return what is said of an image in one repository alone: which vulnerabilities do not matter to it, and why."""
+    from pipeline.supply.sbom.cyclonedx import PREDICATE_TYPE
     from pipeline.supply.vulnerabilities import openvex_statement
+    from pipeline.verify.vulnerabilities.component import parse_components
 
     vex = prover.project.definitions.vex
-    now = prover.run.started or datetime.now(UTC)
+    if not vex:
+        return ()
+    name, now = proof.made.name, prover.run.started or datetime.now(UTC)
     found = (
-        openvex_statement(vex, proof.made.name, repository, digest, components, prover.run.builder, now)
-        for digest, components in proof.components.items()
+        openvex_statement(
+            *(vex, name, repository, bill.subject, parse_components(_document(bill), name), prover.run.builder, now)
+        )
+        for bill in proof.statements
+        if bill.predicate_type == PREDICATE_TYPE
     )
     return tuple(statement for statement in found if statement)
+
+
+def _document(bill: Statement) -> bytes:
+    return json.dumps(bill.predicate).encode()

@@ -6,8 +6,7 @@ Its platform is `unknown/unknown`, so that no container runtime takes it for an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 from pipeline.engine.layout import Descriptor
@@ -20,23 +19,17 @@ REFERENCE_TYPE = "vnd.docker.reference.type"
 REFERENCE_DIGEST = "vnd.docker.reference.digest"
 
 
-@dataclass(frozen=True, slots=True)
-class Attestation:
-    """What is claimed of one platform of an image, as a manifest for the image's index."""
-
-    artifact: Artifact
-    subject: Descriptor
-
-    @property
-    def entry(self) -> Mapping[str, Any]:
-        """What names it in the index, after all the platforms."""
-        return self.artifact.descriptor.as_json(
-            annotations={REFERENCE_DIGEST: self.subject.digest, REFERENCE_TYPE: "attestation-manifest"},
-            platform={"architecture": "unknown", "os": "unknown"},
-        )
+def index_entry(attestation: Artifact) -> dict[str, Any]:
+    """Return what names an attestation in an index, after all the platforms; raises ValueError without a subject."""
+    if attestation.subject is None:
+        raise ValueError("an attestation is about a platform of its image")
+    return attestation.descriptor.as_json(
+        annotations={REFERENCE_DIGEST: attestation.subject.digest, REFERENCE_TYPE: "attestation-manifest"},
+        platform={"architecture": "unknown", "os": "unknown"},
+    )
 
 
-def attestation(subject: Descriptor, statements: Iterable[Statement]) -> Attestation:
+def attestation(subject: Descriptor, statements: Iterable[Statement]) -> Artifact:
     """Return `statements` about the platform manifest `subject` as one manifest; their order does not matter.
 
     Raises ValueError for a statement about something else, or one too few.
@@ -47,4 +40,4 @@ def attestation(subject: Descriptor, statements: Iterable[Statement]) -> Attesta
     if strangers := [one.predicate_type for one in ordered if one.subject != subject.digest]:
         raise ValueError(f"{strangers[0]} is not about {subject.digest}")
     layers = tuple(Blob(PAYLOAD_TYPE, one.encode(), {PREDICATE_ANNOTATION: one.predicate_type}) for one in ordered)
-    return Attestation(Artifact(ARTIFACT_TYPE, layers, subject=subject), subject)
+    return Artifact(ARTIFACT_TYPE, layers, subject=subject)

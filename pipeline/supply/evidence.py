@@ -11,7 +11,8 @@ from pathlib import Path
 from pipeline.compose.image import Composition
 from pipeline.digest import Digest
 from pipeline.engine.layout import read_manifest
-from pipeline.supply.attestations import Attestation, attestation
+from pipeline.supply.artifact import Artifact
+from pipeline.supply.attestations import attestation
 from pipeline.supply.provenance import provenance, smoke_statement
 from pipeline.supply.run import RunFacts
 from pipeline.supply.sbom.cyclonedx import PREDICATE_TYPE as CYCLONEDX_TYPE
@@ -30,7 +31,7 @@ _ALONE = threading.Lock()
 class Evidence:
     """What belongs into the index, which the same image has again, and what is signed and refers to a manifest."""
 
-    attestations: tuple[Attestation, ...]
+    attestations: tuple[Artifact, ...]
     statements: tuple[Statement, ...]
 
 
@@ -50,31 +51,19 @@ def evidence(
     layers is kept, `version` is this program's. Raises IntegrityError where the layout lacks a blob or has a damaged
     one. It reads whole layers, so it belongs into a thread.
     """
-    with _ALONE:
-        return _evidence(layout, manifests, compositions, reports, run, cache, version)
-
-
-def _evidence(
-    layout: Path,
-    manifests: Mapping[str, Digest],
-    compositions: Sequence[Composition],
-    reports: Sequence[SmokeReport],
-    run: RunFacts,
-    cache: Path,
-    version: str,
-) -> Evidence:
-    attestations: list[Attestation] = []
+    attestations: list[Artifact] = []
     statements: list[Statement] = []
-    for composition in sorted(compositions, key=lambda one: str(one.plan.platform)):
-        name, platform = composition.plan.name, composition.plan.platform
-        subject = read_manifest(layout, manifests[str(platform)]).descriptor
-        held = image_sbom(layout, subject.digest, composition, cache)
-        bill = Statement(SPDX_TYPE, json.loads(spdx(held, version)), subject.digest, name)
-        other = Statement(CYCLONEDX_TYPE, json.loads(cyclonedx(held, version)), subject.digest, name)
-        attestations.append(attestation(subject, (bill, provenance(subject.digest, (composition,), version))))
-        statements.extend((bill, other, provenance(subject.digest, (composition,), version, run)))
-        tested = [report for report in reports if (report.image, report.platform) == (name, platform)]
-        statements.extend(smoke_statement(subject.digest, report) for report in tested if report.results)
+    with _ALONE:
+        for composition in sorted(compositions, key=lambda one: str(one.plan.platform)):
+            name, platform = composition.plan.name, composition.plan.platform
+            subject = read_manifest(layout, manifests[str(platform)]).descriptor
+            held = image_sbom(layout, subject.digest, composition, cache)
+            bill = Statement(SPDX_TYPE, json.loads(spdx(held, version)), subject.digest, name)
+            other = Statement(CYCLONEDX_TYPE, json.loads(cyclonedx(held, version)), subject.digest, name)
+            attestations.append(attestation(subject, (bill, provenance(subject.digest, (composition,), version))))
+            statements.extend((bill, other, provenance(subject.digest, (composition,), version, run)))
+            tested = [report for report in reports if (report.image, report.platform) == (name, platform)]
+            statements.extend(smoke_statement(subject.digest, report) for report in tested if report.results)
     return Evidence(tuple(attestations), tuple(statements))
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from pipeline.digest import Digest, canonical_json, digest_bytes
 from pipeline.engine.layout import INDEX_TYPE, MANIFEST_TYPE, blob_path, read_manifest
+from pipeline.supply.attestations import index_entry
 from pipeline.supply.evidence import Evidence, evidence
 from pipeline.supply.run import RunFacts
 from tests.engine.support import free_port, wait_for
@@ -57,16 +58,16 @@ def pushed(registry: str, tmp_path: Path) -> tuple[str, Digest, Evidence]:
     )
     manifest = read_manifest(tmp_path / "layout", digest)
     platform = {"os": "linux", "architecture": "amd64"}
-    entries = [manifest.descriptor.as_json(platform=platform), *(held.entry for held in found.attestations)]
+    entries = [manifest.descriptor.as_json(platform=platform), *map(index_entry, found.attestations)]
     index = canonical_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries})
     with httpx.Client(base_url=f"http://{registry}/v2/image/") as client:
         for part in (manifest.config, *manifest.layers):
             _upload(client, part.digest, blob_path(tmp_path / "layout", part.digest).read_bytes())
         _put(client, digest, MANIFEST_TYPE, blob_path(tmp_path / "layout", digest).read_bytes())
         for held in found.attestations:
-            for name, data in held.artifact.blobs.items():
+            for name, data in held.blobs.items():
                 _upload(client, name, data)
-            _put(client, held.artifact.descriptor.digest, MANIFEST_TYPE, held.artifact.manifest)
+            _put(client, held.descriptor.digest, MANIFEST_TYPE, held.manifest)
         _put(client, "latest", INDEX_TYPE, index)
     return f"{registry}/image:latest", digest, found
 

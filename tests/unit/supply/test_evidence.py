@@ -16,8 +16,8 @@ from pipeline.compose.image import compose
 from pipeline.digest import Digest, digest_bytes, hex_of
 from pipeline.engine.layout import Descriptor
 from pipeline.platform import AMD64, PLATFORMS
-from pipeline.supply.artifact import EMPTY
-from pipeline.supply.attestations import Attestation, attestation
+from pipeline.supply.artifact import EMPTY, Artifact
+from pipeline.supply.attestations import attestation, index_entry
 from pipeline.supply.evidence import Evidence, evidence, index_provenance
 from pipeline.supply.provenance import (
     BUILD_TYPE,
@@ -72,11 +72,12 @@ def test_the_index_says_what_follows_from_the_inputs(tmp_path: Path) -> None:
     other, _ = all_evidence(tmp_path / "other", RunFacts())
     (held,) = mine.attestations
 
-    assert [dict(layer.annotations) for layer in held.artifact.layers] == [
+    assert [dict(layer.annotations) for layer in held.layers] == [
         {"in-toto.io/predicate-type": PROVENANCE_TYPE},
         {"in-toto.io/predicate-type": "https://spdx.dev/Document"},
     ]
-    assert held.entry == other.attestations[0].entry
+    assert index_entry(held) == index_entry(other.attestations[0])
+    assert held.subject is not None
     assert held.subject.digest == digest
 
 
@@ -110,7 +111,7 @@ def test_no_secret_of_the_environment_comes_along(tmp_path: Path, monkeypatch: p
     for name in ("ANTHROPIC_API_KEY", "GITHUB_TOKEN", "HTTPS_PROXY", "PATH_TO_NOTHING"):
         monkeypatch.setenv(name, CANARY)
     found, _ = all_evidence(tmp_path)
-    written = [layer.data for held in found.attestations for layer in held.artifact.layers]
+    written = [layer.data for held in found.attestations for layer in held.layers]
     written += [statement.encode() for statement in found.statements]
     written += [path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
@@ -218,14 +219,14 @@ def statements(count: int) -> list[Statement]:
     return [Statement(f"https://example.com/{number % 2}", {"a": number}, SUBJECT.digest) for number in range(count)]
 
 
-def attested(count: int = 2) -> Attestation:
+def attested(count: int = 2) -> Artifact:
     """Return an attestation of the subject."""
     return attestation(SUBJECT, statements(count))
 
 
 def test_an_attestation_manifest_has_the_form_of_buildkit() -> None:
     """Artifact type, empty config, subject, one layer per statement with its predicate's type."""
-    manifest = json.loads(attested(1).artifact.manifest)
+    manifest = json.loads(attested(1).manifest)
 
     assert manifest == {
         "schemaVersion": 2,
@@ -248,10 +249,10 @@ def test_the_entry_in_the_index_is_no_platform() -> None:
     """And names what it speaks of, so that readers of the index find it."""
     held = attested()
 
-    assert held.entry == {
+    assert index_entry(held) == {
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "digest": digest_bytes(held.artifact.manifest),
-        "size": len(held.artifact.manifest),
+        "digest": digest_bytes(held.manifest),
+        "size": len(held.manifest),
         "annotations": {
             "vnd.docker.reference.digest": SUBJECT.digest,
             "vnd.docker.reference.type": "attestation-manifest",
@@ -263,7 +264,7 @@ def test_the_entry_in_the_index_is_no_platform() -> None:
 @given(st.permutations(statements(4)))
 def test_the_order_of_statements_does_not_show(order: list[Statement]) -> None:
     """The manifest has one digest."""
-    assert attestation(SUBJECT, order).artifact.manifest == attested(4).artifact.manifest
+    assert attestation(SUBJECT, order).manifest == attested(4).manifest
 
 
 def test_a_statement_about_something_else_is_refused() -> None:
