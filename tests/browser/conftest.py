@@ -70,9 +70,9 @@ class Seen:
             self.page.screenshot(path=f"{SHOTS}/{name}.png", full_page=whole)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start Debian's Chromium."""
+    """Start Debian's Chromium; its event loop runs in this thread until it ends, so it must not outlive its module."""
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("chromium is not installed")
