@@ -16,21 +16,36 @@ import pytest
 _TOOLS = Path(platformdirs.user_cache_dir("agc-tools"))
 
 
-def go_tool(name: str, module: str) -> Path:
-    """Return a program written in Go: that of PATH, or what Go makes of `module`, kept between runs."""
+def go_tool(name: str, module: str, *, says: str = "", asked_for: str = "") -> Path:
+    """Return a program written in Go: that of PATH, or what Go makes of `module`, kept between runs.
+
+    One on PATH is taken only where its `version` `says` so. `asked_for` names the variable of the environment without
+    which it is not made, for what Go takes minutes for.
+    """
     kept = _TOOLS / "bin" / name
-    if found := shutil.which(name):
+    if (found := shutil.which(name)) and says in _version(found, says):
         return Path(found)
     if kept.exists():
         return kept
+    if asked_for and not os.environ.get(asked_for):
+        pytest.skip(f"{name} takes Go minutes to make; {asked_for}=1 lets it")
     if shutil.which("go") is None:
         pytest.skip(f"neither {name} nor Go is installed")
-    environment = {**os.environ, "GOBIN": str(kept.parent), "CGO_ENABLED": "0"}
+    folder = kept.with_name(f".{name}")
+    environment = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}
     command = ["go", "install", "-trimpath", module]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1800, env=environment)
     if done.returncode != 0:
         pytest.skip(f"{name} cannot be had: {done.stderr.strip().splitlines()[-1:]}")
+    (made,) = folder.iterdir()  # Go names it after the last folder of its module
+    made.replace(kept)
     return kept
+
+
+def _version(program: str, wanted: str) -> str:
+    if not wanted:
+        return ""
+    return subprocess.run([program, "version"], check=False, capture_output=True, text=True, timeout=60).stdout
 
 
 def npm_tool(package: str, program: str) -> tuple[str, ...]:

@@ -121,14 +121,6 @@ async def check_content(source: Source, image: Image) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-async def read_bundles(source: Source, digest: Digest) -> tuple[bytes, ...]:
-    """Return the bundles that refer to `digest` and can be read, so that a signer finds its own among them.
-
-    Raises ResolveError or VerifyError.
-    """
-    return (await _part(source, "", digest, _Room())).bundles
-
-
 class _Room:
     """How many bytes of bundles may still be read of an image."""
 

@@ -168,8 +168,6 @@ class _Planner:
                 location=base.at("spec"),
                 remedy="agc lock",
             )
-        if not spec.common_tools:
-            system = system.model_copy(update={"tools": ()})
         return ImagePlan(
             name=parts.name,
             platform=platform,

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import platformdirs
-import pytest
 
 from pipeline.digest import Digest, digest_bytes, hex_of
 from pipeline.engine.layout import INDEX_TYPE, MANIFEST_TYPE
 from pipeline.supply.artifact import Artifact
 from tests.registry.server import Registry
+from tests.tools import go_tool
 from tests.unit.supply.evidence_shelf import Shelf
 
 MODULE = "github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3"
@@ -54,20 +52,8 @@ class Cosign:
 
 
 def obtain_cosign() -> Path:
-    """Return the program: that on PATH where it is new enough, or what Go makes of its module, kept between runs."""
-    kept = Path(platformdirs.user_cache_dir("agc-tools")) / "bin" / "cosign"
-    for found in filter(None, (shutil.which("cosign"), str(kept) if kept.exists() else None)):
-        told = subprocess.run([found, "version"], check=False, capture_output=True, text=True, timeout=60).stdout
-        if "v3.1.3" in told or found == str(kept):
-            return Path(found)
-    if shutil.which("go") is None:
-        pytest.skip("neither cosign 3.1.3 nor Go is installed")
-    environment = {**os.environ, "GOBIN": str(kept.parent), "CGO_ENABLED": "0"}
-    command = ["go", "install", "-trimpath", MODULE]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1800, env=environment)
-    if done.returncode != 0:
-        pytest.skip(f"cosign cannot be had: {done.stderr.strip().splitlines()[-1:]}")
-    return kept
+    """Return the program; one of another version speaks of bundles in another way."""
+    return go_tool("cosign", MODULE, says=MODULE.rpartition("@")[2])
 
 
 @dataclass(frozen=True, slots=True)

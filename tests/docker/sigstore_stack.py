@@ -10,8 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import shutil
 import subprocess
 import threading
 import time
@@ -25,8 +23,6 @@ from typing import Any
 
 import httpx
 import jwt
-import platformdirs
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -34,9 +30,9 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
-from tests.engine.support import free_port
+from tests.engine.support import end, free_port
+from tests.tools import go_tool
 
-TOOLS = Path(platformdirs.user_cache_dir("agc-tools")) / "bin"
 MODULES = {
     "fulcio": "github.com/sigstore/fulcio@v1.8.8",
     "rekor-server-posix": "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix@v2.3.0",
@@ -49,22 +45,8 @@ WORKFLOW = f"{REPOSITORY}/.github/workflows/publish.yml@refs/heads/main"
 
 
 def obtain(name: str) -> Path:
-    """Return a server, kept between runs, or made by Go out of its module where AGC_TEST_SIGSTORE says so."""
-    kept = TOOLS / name
-    if kept.exists():
-        return kept
-    if not os.environ.get("AGC_TEST_SIGSTORE"):
-        pytest.skip(f"{name} takes Go minutes to make; AGC_TEST_SIGSTORE=1 lets it")
-    if shutil.which("go") is None:
-        pytest.skip(f"neither {name} nor Go is installed")
-    folder = TOOLS / f".{name}"
-    command = ["env", f"GOBIN={folder}", "CGO_ENABLED=0", "go", "install", "-trimpath", MODULES[name]]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1800)
-    if done.returncode != 0:
-        pytest.skip(f"{name} cannot be had: {done.stderr.strip().splitlines()[-1:]}")
-    (made,) = folder.iterdir()
-    made.replace(kept)
-    return kept
+    """Return one of the servers."""
+    return go_tool(name, MODULES[name], asked_for="AGC_TEST_SIGSTORE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +209,7 @@ def _server(command: list[str | Path], folder: Path, health: str) -> Iterator[No
             _wait(process, health, log)
             yield
         finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process)
 
 
 def _wait(process: subprocess.Popen[bytes], health: str, log: Path) -> None:

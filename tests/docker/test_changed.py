@@ -13,9 +13,9 @@ import pytest
 
 from pipeline.models.load import load_definitions
 from pipeline.platform import host_platform
-from pipeline.resolve.lock import packages_inputs, system_inputs
-from pipeline.resolve.pins import ArchivePin, NpmPin, PackagesLock, SystemLock
-from tests.engine.small import SHIPPED_LOCK, read_lock, small_project, write_lock
+from pipeline.resolve.lock import packages_inputs
+from pipeline.resolve.pins import ArchivePin, NpmPin, PackagesLock
+from tests.engine.small import OTHER, SHIPPED_LOCK, lock_base, read_lock, small_project, write_lock
 from tests.engine.support import CHECKOUT, NOWHERE, Agc, free_port, write_files
 from tests.registry.server import Registry
 from tests.unit.compose.samples import of_npm
@@ -24,15 +24,6 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 NAMES = ("small", "small-chatter", "other-chatter")
 PLATFORM = str(host_platform())
-OTHER = """\
-apiVersion: agentcontainers/v1
-kind: Base
-metadata:
-  name: other
-spec:
-  extends: small
-  env: {OTHER: "1"}
-"""
 CHATTER = """\
 apiVersion: agentcontainers/v1
 kind: Agent
@@ -76,17 +67,6 @@ class Moving:
         write_lock(self.folder, PackagesLock(component="agents/chatter", inputs=inputs, packages=(pin,)))
         return version
 
-    def base_with(self, base: str, *packages: str) -> None:
-        """Lock a base to packages that the lock of a base that is shipped has."""
-        definitions = load_definitions([CHECKOUT / "definitions", self.folder / "definitions"], self.folder)
-        shipped = SystemLock.model_validate(read_lock(SHIPPED_LOCK / "bases" / "node-bun.json"))
-        system = tuple(
-            pins.model_copy(update={"packages": tuple(pin for pin in pins.packages if pin.name in packages)})
-            for pins in shipped.system
-        )
-        inputs = system_inputs(definitions, definitions.bases[base].model.spec)
-        write_lock(self.folder, SystemLock(component=f"bases/{base}", inputs=inputs, system=system))
-
     def plan(self, *options: str) -> Any:
         """Return what `agc plan --json` says, with no engine to be found."""
         run = self.agc.given(BUILDKIT_HOST=NOWHERE)("plan", *NAMES, "--json", *options, project=self.folder)
@@ -121,7 +101,7 @@ def moving(agc: Agc, registry: Registry, tmp_path: Path) -> Moving:
     write_files(folder, {f"definitions/{name}": text for name, text in files.items()})
     made = Moving(agc, folder, f"{registry.address}/{tmp_path.name.replace('_', '-').lower()}")
     made.agent_at(old)
-    made.base_with("other", "tini")
+    lock_base(made.folder, "other", "tini")
     assert made.push("--changed", *NAMES) == list(NAMES)
     return made
 
@@ -184,7 +164,7 @@ def test_only_what_moved_is_built_and_pulled(moving: Moving, registry: Registry)
 def test_a_base_that_moves_takes_no_agent_along(moving: Moving) -> None:
     """Its package is named where the record holds it; another base is left alone."""
     before = {name: moving.blobs(name) for name in NAMES}
-    moving.base_with("small", "tini", "libatomic1")
+    lock_base(moving.folder, "small", "tini", "libatomic1")
 
     local, remote = moving.plan(), moving.plan("--against", moving.namespace)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import trustme
 
 from pipeline.engine.buildkit.process import unmount_below
-from tests.engine.support import Agc, free_port, wait_for
+from tests.engine.support import Agc, end, free_port, wait_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,5 @@ def remote_daemon(agc: Agc, certificates: Certificates | None = None) -> Iterato
             assert daemon.poll() is None, Path(log.name).read_text()
             yield address
         finally:
-            daemon.terminate()
-            try:
-                daemon.wait(30)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
+            end(daemon)
             unmount_below(folder)

@@ -27,21 +27,36 @@ PASSES = """\
       run: [id, -un]
       contains: dev
 """
+OTHER = """\
+apiVersion: agentcontainers/v1
+kind: Base
+metadata:
+  name: other
+spec:
+  extends: small
+  env: {OTHER: "1"}
+"""
+"""A second base on the first: `definitions/bases/other.yaml`."""
 SHIPPED_LOCK = CHECKOUT / "registry" / "lock"
 
 
 def small_project(folder: Path, smoke: str = PASSES) -> Path:
     """Write the project into `folder` and return it; `smoke` is YAML."""
     write_files(folder, {"definitions/bases/small.yaml": BASE + smoke})
+    lock_base(folder, "small", "tini")
+    return folder
+
+
+def lock_base(folder: Path, base: str, *packages: str) -> None:
+    """Lock a base of a project to Debian packages, without common tools, as the lock of a shipped base has them."""
     definitions = load_definitions([CHECKOUT / "definitions", folder / "definitions"], folder)
     shipped = SystemLock.model_validate(read_lock(SHIPPED_LOCK / "bases" / "node-bun.json"))
     system = tuple(
-        pins.model_copy(update={"packages": tuple(pin for pin in pins.packages if pin.name == "tini"), "tools": ()})
+        pins.model_copy(update={"packages": tuple(pin for pin in pins.packages if pin.name in packages), "tools": ()})
         for pins in shipped.system
     )
-    inputs = system_inputs(definitions, definitions.bases["small"].model.spec)
-    write_lock(folder, SystemLock(component="bases/small", inputs=inputs, system=system))
-    return folder
+    inputs = system_inputs(definitions, definitions.bases[base].model.spec)
+    write_lock(folder, SystemLock(component=f"bases/{base}", inputs=inputs, system=system))
 
 
 def read_lock(path: Path) -> dict[str, Any]:

@@ -18,11 +18,8 @@ import psutil
 import pytest
 
 from pipeline.catalog.credentials import variables
-from pipeline.models.load import load_definitions
-from pipeline.resolve.lock import system_inputs
-from pipeline.resolve.pins import SystemLock
 from pipeline.settings import load_settings
-from tests.engine.small import read_lock, small_project, write_lock
+from tests.engine.small import OTHER, lock_base, small_project
 from tests.engine.support import CHECKOUT, Agc, free_port, write_files
 from tests.registry.proxy import Fault, Proxy
 from tests.registry.server import PASSWORD, USER, Registry
@@ -30,15 +27,6 @@ from tests.registry.server import PASSWORD, USER, Registry
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 NAMES = ("small", "other")
-OTHER = """\
-apiVersion: agentcontainers/v1
-kind: Base
-metadata:
-  name: other
-spec:
-  extends: small
-  env: {OTHER: "1"}
-"""
 KILLS = 20
 
 
@@ -48,10 +36,7 @@ def project(agc: Agc, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = small_project(tmp_path_factory.mktemp("publishing"))
     # There is no database of vulnerabilities; what the gate does is tested with what proves an image.
     write_files(folder, {"definitions/bases/other.yaml": OTHER, "agc.toml": '[gate]\nmode = "warn"\n'})
-    definitions = load_definitions([CHECKOUT / "definitions", folder / "definitions"], folder)
-    lock = SystemLock.model_validate(read_lock(folder / "registry/lock/bases/small.json"))
-    inputs = system_inputs(definitions, definitions.bases["other"].model.spec)
-    write_lock(folder, lock.model_copy(update={"component": "bases/other", "inputs": inputs}))
+    lock_base(folder, "other", "tini")
     built = agc("build", *NAMES, "--output", "none", "--json", project=folder)
     assert built.code == 0, built.stderr
     return folder
