@@ -21,11 +21,10 @@ class Docker:
 
     host: str
 
-    def __call__(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, check: bool = True, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """Run the client."""
-        return subprocess.run(
-            ["docker", "--host", self.host, *arguments], check=check, capture_output=True, text=True, timeout=120
-        )
+        command = ["docker", "--host", self.host, *arguments]
+        return subprocess.run(command, check=check, capture_output=True, text=True, timeout=seconds)
 
 
 @pytest.fixture(scope="session")
