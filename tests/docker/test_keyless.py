@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from pipeline.supply.sign.choose import open_signer
 from pipeline.supply.sign.referrers import sign_all
 from tests.docker.cosign import Cosign, Repository, obtain_cosign
 from tests.docker.sigstore_stack import REPOSITORY, WORKFLOW, Sigstore, private_sigstore
+from tests.docker.tuf_root import TRUSTED_ROOT, write_tuf_repository
+from tests.engine.support import serving
 from tests.registry.server import Registry
 from tests.unit.supply.evidence_shelf import NOW, Shelf, evidence_of, put_image
 
@@ -109,6 +113,29 @@ def test_cosign_verifies_what_a_job_signed(
     assert done.returncode == 0, done.stderr
     other = [option.replace("publish.yml", "other.yml") for option in whom]
     assert cosign("verify", *other, repository.at("latest")).returncode != 0
+
+
+def test_cosign_verifies_by_the_root_of_a_tuf_repository(
+    published: tuple[Repository, dict[str, str], Shelf], sigstore: Sigstore, tmp_path: Path
+) -> None:
+    """Somebody who knows only the first root of it learns from there whom to trust."""
+    root = write_tuf_repository(tmp_path / "tuf", {TRUSTED_ROOT: sigstore.trusted_root.read_bytes()})
+    (tmp_path / "home").mkdir()
+    cosign = Cosign(obtain_cosign(), tmp_path / "home")
+    whom = (
+        f"--certificate-identity={WORKFLOW}",
+        f"--certificate-oidc-issuer={sigstore.issuer}",
+        "--use-signed-timestamps",
+    )
+    where = published[0].at("latest")
+
+    assert cosign("verify", *whom, where).returncode != 0  # it knows nobody
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "tuf"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, serving(server):
+        done = cosign("initialize", f"--mirror=http://127.0.0.1:{server.server_port}", f"--root={root}")
+        assert done.returncode == 0, done.stderr
+        done = cosign("verify", *whom, where)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("offline", [False, True])
