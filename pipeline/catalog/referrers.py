@@ -7,7 +7,6 @@ the whole set once and reads it back.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -18,15 +17,17 @@ from pipeline.catalog.repository import Repository
 from pipeline.catalog.side_by_side import side_by_side
 from pipeline.catalog.stock import Stock, Traffic
 from pipeline.catalog.upload import sources
-from pipeline.catalog.wire import REDIRECTS
+from pipeline.catalog.wire import REDIRECTS, Call
 from pipeline.digest import Digest, canonical_json, digest_bytes, hex_of
 from pipeline.engine.layout import INDEX_TYPE, Descriptor
 from pipeline.errors import OutputError
 from pipeline.supply.artifact import Artifact
+from pipeline.supply.strict_json import parse_object
 
 _OK = 200
 _NO_API = frozenset({400, 404, 405, 406, 501}) | REDIRECTS
 _TRIES = 4
+_PAGES = 20
 
 
 def fallback_tag(subject: Digest) -> str:
@@ -49,7 +50,7 @@ async def attach(
     async def one(subject: Digest, own: Sequence[Artifact]) -> None:
         for artifact in own:
             await repository.put_missing(artifact.descriptor, artifact.manifest)
-        listed = {entry["digest"] for entry in await _from_api(repository, subject) or ()}
+        listed = {entry["digest"] for entry in await referrers_of_api(repository, subject) or ()}
         if not {artifact.descriptor.digest for artifact in own} <= listed:
             await _list_under_tag(subject, own, repository)
 
@@ -69,34 +70,43 @@ async def find_referrers(repository: Repository, subject: Digest) -> tuple[Mappi
 
     Both, because some was perhaps listed under the tag before the registry had the API.
     """
-    found = [*(await _from_api(repository, subject) or ()), *await _from_tag(repository, subject)]
+    found = [*(await referrers_of_api(repository, subject) or ()), *await _from_tag(repository, subject)]
     return tuple({entry["digest"]: entry for entry in reversed(found)}.values())
 
 
-async def _from_api(repository: Repository, subject: Digest) -> list[dict[str, Any]] | None:
-    """Return what the API lists, None where there is none; some registries then lead to a page for people."""
+async def referrers_of_api(repository: Repository, subject: Digest) -> list[dict[str, Any]] | None:
+    """Return what the API lists, page after page, None where there is none; raises OutputError.
+
+    Some registries that have none lead to a page for people.
+    """
     answer = await repository.ask("GET", f"referrers/{subject}", {_OK, *_NO_API}, follows=False)
     if answer.status != _OK or "json" not in answer.headers.get("Content-Type", "").lower():
         return None
-    return _entries(answer.document(), repository, subject)
+    found = []
+    for _ in range(_PAGES):
+        found += _entries(answer.content, repository, subject)
+        url = repository.next_page(answer, "referrers")
+        if url is None:
+            return found
+        answer = await repository.session.ask(Call("GET", url, follows=False), repository.scopes, {_OK})
+    raise OutputError(f"{repository}: the registry lists referrers without end")
 
 
 async def _from_tag(repository: Repository, subject: Digest) -> list[dict[str, Any]]:
     found = await repository.manifest(fallback_tag(subject))
-    if found is None:
-        return []
+    return _entries(found.content, repository, subject) if found else []
+
+
+def _entries(content: bytes, repository: Repository, subject: Digest) -> list[dict[str, Any]]:
+    shown = f"{repository}: the list of what refers to {subject}"
     try:
-        return _entries(json.loads(found.content), repository, subject)
-    except (ValueError, RecursionError) as error:
-        raise OutputError(f"{repository}: the list of what refers to {subject} is not JSON") from error
-
-
-def _entries(document: Any, repository: Repository, subject: Digest) -> list[dict[str, Any]]:
-    entries = document.get("manifests") if isinstance(document, dict) else None
+        entries = parse_object(content).get("manifests")
+    except ValueError as error:
+        raise OutputError(f"{shown} {error}") from error
     if not isinstance(entries, list) or not all(
         isinstance(entry, dict) and isinstance(entry.get("digest"), str) for entry in entries
     ):
-        raise OutputError(f"{repository}: the list of what refers to {subject} is no index")
+        raise OutputError(f"{shown} is no index")
     return entries
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.catalog.session import Scopes, Session
 from pipeline.catalog.wire import REDIRECTS, Answer, Call, follow, origin, place
@@ -15,6 +15,9 @@ from pipeline.digest import Digest, digest_bytes
 from pipeline.engine.layout import Descriptor
 from pipeline.errors import OutputError
 from pipeline.resolve.oci import MANIFEST_TYPES
+
+if TYPE_CHECKING:
+    import httpx
 
 _NOT_FOUND = 404
 _OK = 200
@@ -125,11 +128,19 @@ class Repository:
             if not isinstance(names, (list, type(None))) or not all(isinstance(name, str) for name in names or ()):
                 raise OutputError(f"{self}: the registry did not answer with a list of tags")
             found.update(dict.fromkeys(names or ()))
-            following = _NEXT.search(answer.headers.get("Link", ""))
-            if not following:
+            following = self.next_page(answer, "tags")
+            if following is None:
                 return tuple(found)
-            answer.headers["Location"] = following[1]
-            url = follow(answer, f"the tags of {self}")
-            if origin(url) != origin(self.session.base):
-                raise OutputError(f"{self}: the registry goes on with its tags at another host, {place(url)}")
+            url = following
         raise OutputError(f"{self}: the registry lists tags without end")
+
+    def next_page(self, answer: Answer, what: str) -> httpx.URL | None:
+        """Return where a list goes on, None where it ends; raises OutputError where that is at another host."""
+        following = _NEXT.search(answer.headers.get("Link", ""))
+        if not following:
+            return None
+        answer.headers["Location"] = following[1]
+        url = follow(answer, f"the {what} of {self}")
+        if origin(url) != origin(self.session.base):
+            raise OutputError(f"{self}: the registry goes on with its {what} at another host, {place(url)}")
+        return url

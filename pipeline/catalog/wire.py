@@ -11,6 +11,7 @@ Rules kept here:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from pipeline.digest import Digest
 from pipeline.errors import OutputError
 
 if TYPE_CHECKING:
@@ -82,7 +84,10 @@ Body = bytes | FilePart
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is asked: `seconds` and `limit` (bytes) bound its answer, `follows` says whether redirects are followed."""
+    """What is asked: `seconds` and `limit` (bytes) bound its answer, `follows` says whether redirects are followed.
+
+    Content that is not `kept` is only measured.
+    """
 
     method: str
     url: httpx.URL
@@ -91,6 +96,7 @@ class Call:
     limit: int = DOCUMENT_LIMIT
     seconds: float = 60.0
     follows: bool = True
+    kept: bool = True
 
     @property
     def size(self) -> int:
@@ -105,12 +111,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a registry answered: status, headers, content, and the address that answered in the end."""
+    """What a registry answered: status, headers, content, and the address that answered in the end.
+
+    `measured` is the digest and size (bytes) of content that is not kept.
+    """
 
     status: int
     headers: httpx.Headers
     content: bytes
     url: httpx.URL
+    measured: tuple[Digest, int] | None = None
 
     def document(self) -> Any:
         """Return the JSON it holds; raises OutputError where it is none, or none that Python can hold."""
@@ -156,16 +166,21 @@ async def _exchange(client: httpx.AsyncClient, call: Call, url: httpx.URL, heade
     content = body.read() if isinstance(body, FilePart) else body or None
     patience = httpx.Timeout(30, read=call.seconds)
     stream = client.stream(call.method, url, headers=sized, content=content, follow_redirects=False, timeout=patience)
-    found = bytearray()
+    found, size, taken = bytearray(), 0, hashlib.sha256()
     async with stream as answer:
         if call.method != "HEAD":
             if answer.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
                 raise OutputError(f"{call.shown}: the registry answered in an encoding that was not asked for")
             async for piece in answer.aiter_bytes():
-                found += piece
-                if len(found) > call.limit:
+                size += len(piece)
+                if size > call.limit:
                     raise OutputError(f"{call.shown}: the registry answered with more than {call.limit >> 10} KiB")
-        return Answer(answer.status_code, answer.headers, bytes(found), url)
+                if call.kept:
+                    found += piece
+                else:
+                    taken.update(piece)
+        measured = None if call.kept else (Digest(f"sha256:{taken.hexdigest()}"), size)
+        return Answer(answer.status_code, answer.headers, bytes(found), url, measured)
 
 
 def follow(answer: Answer, shown: str) -> httpx.URL:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.catalog.credentials import find_credentials
 from pipeline.catalog.evidence import Image, check_content, parse_image, read_image
-from pipeline.catalog.reader import RegistryReader
+from pipeline.catalog.reader import READERS_PATIENCE, RegistryReader
+from pipeline.catalog.repository import Repository
+from pipeline.catalog.session import open_session
 from pipeline.digest import Digest
 from pipeline.engine.api import Compression
 from pipeline.errors import UsageError, VerifyError
@@ -68,9 +68,13 @@ async def verify_image(request: VerifyRequest, settings: Settings, now: datetime
     reference = parse_image(request.image)
     spec = read_policy(request.policy) if request.policy else VerifySpec()
     trusts = open_trusts(spec, request)
-    credentials = await find_credentials(reference.registry, os.environ)
     async with http_client(settings) as client:
-        source = RegistryReader(reference, client, credentials, token_hosts=settings.publish.token_hosts)
+        session = await open_session(
+            *(reference.registry, reference.base_url, client),
+            token_hosts=settings.publish.token_hosts,
+            patience=READERS_PATIENCE,
+        )
+        source = RegistryReader(Repository(session, reference.repository, "pull"))
         image = await read_image(source, reference)
         index = hear(image.index, trusts)
         platforms = [hear(part, trusts) for part in image.platforms]

@@ -11,26 +11,36 @@ import httpx
 import pytest
 
 from pipeline.catalog.credentials import Credentials
-from pipeline.catalog.evidence import parse_image
+from pipeline.catalog.patience import Patience
 from pipeline.catalog.reader import RegistryReader
+from pipeline.catalog.repository import Repository
+from pipeline.catalog.session import Session
 from pipeline.digest import digest_bytes
 from pipeline.errors import ResolveError
 
-REFERENCE = parse_image("registry.example/agents/claude:latest")
 SUBJECT = digest_bytes(b"subject")
 SECRET = "canary-55d1"  # noqa: S105 (of nobody)
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
-def read(handler: Handler, work: Callable[[RegistryReader], Coroutine[Any, Any, Any]]) -> Any:
-    """Return what comes of reading a registry that answers as `handler` does."""
+def read(handler: Handler, work: Callable[[RegistryReader], Coroutine[Any, Any, Any]], seconds: float = 0) -> Any:
+    """Return what comes of reading a registry that answers as `handler` does, where it is given some patience."""
 
     async def run() -> Any:
         async with httpx.AsyncClient(transport=httpx.MockTransport(handler), follow_redirects=True) as client:
-            return await work(RegistryReader(REFERENCE, client, Credentials("me", SECRET)))
+            base = httpx.URL("https://registry.example")
+            patience = Patience(whole=seconds, first=0.001, stranger=0)
+            session = Session("registry.example", base, client, Credentials("me", SECRET), patience)
+            return await work(RegistryReader(Repository(session, "agents/claude", "pull")))
 
     return anyio.run(run)
+
+
+def page(content: bytes, following: str = "") -> httpx.Response:
+    """Return a page of a list of referrers."""
+    link = {"Link": f'<{following}>; rel="next"'} if following else {}
+    return httpx.Response(200, content=content, headers={"Content-Type": "application/json", **link})
 
 
 def listed(*names: str) -> bytes:
@@ -43,9 +53,8 @@ def test_referrers_come_page_by_page() -> None:
 
     def handler(request: httpx.Request) -> httpx.Response:
         if request.url.params.get("page"):
-            return httpx.Response(200, content=listed("b"))
-        following = {"Link": f'<{request.url.path}?page=2>; rel="next"'}
-        return httpx.Response(200, content=listed("a"), headers=following)
+            return page(listed("b"))
+        return page(listed("a"), f"{request.url.path}?page=2")
 
     assert read(handler, lambda reader: reader.referrers(SUBJECT)) == [{"digest": "a"}, {"digest": "b"}]
 
@@ -60,11 +69,12 @@ def test_a_registry_that_knows_no_referrers(status: int) -> None:
     ("answer", "words"),
     [
         (httpx.Response(500), "HTTP 500"),
-        (httpx.Response(200, content=b"{"), "list of referrers"),
-        (httpx.Response(200, content=b'{"manifests":[],"manifests":[]}'), "written twice"),
-        (httpx.Response(200, content=b" " * (5 << 20)), "more than 4 MiB"),
-        (httpx.Response(200, content=b"{}", headers={"Link": '<http://evil.example/>; rel="next"'}), "evil.example"),
-        (httpx.Response(200, content=b"{}", headers={"Link": '<?n=1>; rel="next"'}), "more than 20 pages"),
+        (page(b"{"), "the list of what refers to"),
+        (page(b'{"manifests":[],"manifests":[]}'), "written twice"),
+        (page(b" " * (5 << 20)), "more than 4096 KiB"),
+        (page(listed(), "https://evil.example/"), r"another host, evil\.example"),
+        (page(listed(), "http://registry.example/"), "without TLS"),
+        (page(listed(), "?n=1"), "without end"),
     ],
 )
 def test_a_broken_list_of_referrers_is_an_error(answer: httpx.Response, words: str) -> None:
@@ -110,12 +120,21 @@ def test_a_large_bundle_is_not_read() -> None:
         read(lambda _: httpx.Response(200, content=b"x" * 11), lambda reader: reader.blob(SUBJECT, 10))
 
 
+def test_a_registry_that_is_busy_is_asked_again() -> None:
+    """A layer that was measured in part counts from its beginning."""
+    answers = iter([httpx.Response(503), httpx.Response(429), httpx.Response(200, content=b"whole")])
+
+    found = read(lambda _: next(answers), lambda reader: reader.measure(SUBJECT), seconds=10)
+
+    assert found == (digest_bytes(b"whole"), 5)
+
+
 def test_a_registry_that_cannot_be_reached() -> None:
     """The host is named, and nothing of the login."""
 
     def handler(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("no route")
 
-    with pytest.raises(ResolveError, match=r"registry\.example cannot be asked") as caught:
+    with pytest.raises(ResolveError, match=r"registry\.example.*no route") as caught:
         read(handler, lambda reader: reader.manifest("latest"))
     assert SECRET not in str(caught.value)
