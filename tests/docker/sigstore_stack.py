@@ -46,7 +46,7 @@ WORKFLOW = f"{REPOSITORY}/.github/workflows/publish.yml@refs/heads/main"
 
 def obtain(name: str) -> Path:
     """Return one of the servers."""
-    return go_tool(name, MODULES[name], asked_for="AGC_TEST_SIGSTORE")
+    return go_tool(name, MODULES[name], asked_for="AGC_TEST_TOOLS")
 
 
 @dataclass(frozen=True, slots=True)
