@@ -98,7 +98,8 @@ def test_buildx_shows_bill_and_provenance(pushed: tuple[str, Digest, Evidence], 
 def _inspect(reference: str, name: str, home: Path) -> Any:
     # What buildx knows of other machines does not count.
     environment = {**os.environ, "DOCKER_CONFIG": str(home), "BUILDX_CONFIG": str(home)}
-    command = [str(go_tool("buildx", BUILDX, asked_for="AGC_TEST_TOOLS")), "imagetools", "inspect", reference, "--format", f"{{{{json .{name}}}}}"]
+    buildx = go_tool("buildx", BUILDX, asked_for="AGC_TEST_TOOLS")
+    command = [str(buildx), "imagetools", "inspect", reference, "--format", f"{{{{json .{name}}}}}"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
