@@ -1,4 +1,4 @@
-"""Signing and trusting by key, through securesystemslib: files, cloud KMS, Vault, PKCS #11.
+"""Signing and trusting by key, through securesystemslib: keys in files and variables, and those that others keep.
 
 Nothing is asked of a transparency log, so it works without a network. A signature by a key says who
 made it, and not when.
@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from pipeline.errors import SignError, UsageError, VerifyError
+from pipeline.errors import AgcError, SignError, UsageError, VerifyError
 from pipeline.supply.sign.api import Vouched
 from pipeline.supply.sign.bundle import Bundle, Envelope, key_bundle
 from pipeline.supply.sign.key_files import key_hint, known_key, read_private_key, read_public_key
+from pipeline.supply.sign.remote_keys import SCHEMES, Backend, check_address, open_remote_key
 from pipeline.supply.statement import PAYLOAD_TYPE, Statement
 
 if TYPE_CHECKING:
-    from securesystemslib.signer import Signer as Backend
     from securesystemslib.signer import SSlibKey
 
 _LOCAL = ("file", "env")
+# No statement, so what is signed to see whether a key signs is no good to anybody.
+_TRIAL = b"agc asks whether this key signs"
 # Whatever else stands there may be a key that somebody pasted, which no message is to repeat.
 _ADDRESS = re.compile(r"file:[^\n]{1,4096}|env:[A-Za-z_][A-Za-z0-9_]*|(?!file:|env:)[a-z]{2,10}:[^\s]{0,1024}")
 
@@ -77,10 +79,23 @@ class KeySigner:
 
     async def sign_bytes(self, data: bytes) -> bytes:
         """Return the signature over `data`, which a KMS may take a while for; raises SignError."""
+        return await anyio.to_thread.run_sync(self.sign_now, data)
+
+    def sign_now(self, data: bytes) -> bytes:
+        """Return the signature over `data`, which `key` verifies; raises SignError."""
+        from securesystemslib.exceptions import UnverifiedSignatureError
+
         try:
-            made = await anyio.to_thread.run_sync(self.backend.sign, data)
-        except Exception as error:  # (each service has its own errors, and none of them is to leave a traceback)
-            raise SignError(f"{self.name} does not sign: {type(error).__name__}", remedy=_remedy(self.name)) from error
+            made = self.backend.sign(data)
+            self.key.verify_signature(made, data)
+        except AgcError:
+            raise
+        except UnverifiedSignatureError as error:
+            raise SignError(
+                f"{self.name} signs, and its public half is another one", remedy="correct sign.public-key"
+            ) from error
+        except Exception as error:  # (whatever the library finds, it is not to leave a traceback)
+            raise SignError(f"{self.name} does not sign: {type(error).__name__}", remedy="check the key") from error
         return bytes.fromhex(made.signature)
 
 
@@ -90,7 +105,8 @@ def open_key(
     """Return the signer for the key at `address`; raises SignError or UsageError.
 
     `file:PATH` and `env:NAME` hold a private key in PEM; `public` is the public half, which others cannot be without.
-    The password is the first line of `password_file`, else AGC_SIGN_PASSWORD.
+    The password is the first line of `password_file`, else AGC_SIGN_PASSWORD. A key that others keep signs once
+    here, so that a wrong PIN, or the public half of another key, is told before anything is built.
     """
     from securesystemslib.signer import CryptoSigner
 
@@ -131,29 +147,15 @@ def open_key_trust(path: Path) -> KeyTrust:
 
 
 def _remote(address: str, environment: Mapping[str, str], public: Path | None, password_file: Path | None) -> KeySigner:
-    from securesystemslib.exceptions import UnsupportedLibraryError
-    from securesystemslib.signer import SIGNER_FOR_URI_SCHEME
-    from securesystemslib.signer import Signer as Backend
-
     scheme = address.partition(":")[0]
-    known = sorted({*_LOCAL, *SIGNER_FOR_URI_SCHEME} - {"file2", "gnupg", "tkey"})
-    if scheme not in known:
-        raise UsageError(f"sign.key: {scheme}: is no kind of key", remedy=f"begin it with one of {', '.join(known)}")
+    if scheme not in SCHEMES:
+        known = ", ".join(sorted({*_LOCAL, *SCHEMES}))
+        raise UsageError(f"sign.key: {scheme}: is no kind of key", remedy=f"begin it with one of {known}")
+    check_address(address)
     if public is None:
         raise UsageError(f"{address} needs its public half beside it", remedy="write sign.public-key = FILE.pem")
     key = read_public_key(public)
-    try:
-        backend = Backend.from_priv_key_uri(address, key, lambda _: find_password(environment, password_file))
-    except UnsupportedLibraryError as error:
-        raise SignError(f"{address}: {error}", remedy=_remedy(address)) from error
-    except Exception as error:  # (as above: any library, any network)
-        raise SignError(f"{address} cannot be used: {type(error).__name__}", remedy=_remedy(address)) from error
-    return KeySigner(backend, key, address)
-
-
-def _remedy(address: str) -> str:
-    scheme = address.partition(":")[0]
-    extras = {"awskms": "awskms", "azurekms": "azurekms", "gcpkms": "gcpkms", "hsm": "hsm", "hv": "vault"}
-    if scheme in extras:
-        return f"pip install 'securesystemslib[{extras[scheme]}]'; see that this machine may use the key"
-    return "check the key"
+    backend = open_remote_key(address, key, environment, lambda: find_password(environment, password_file))
+    signer = KeySigner(backend, key, address)
+    signer.sign_now(_TRIAL)
+    return signer

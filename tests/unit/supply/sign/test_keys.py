@@ -248,16 +248,6 @@ def test_a_signer_shows_no_key(tmp_path: Path) -> None:
     assert "PrivateKey" not in repr(open_key(f"file:{private}", {}))
 
 
-def test_a_service_without_its_library_says_what_to_install(tmp_path: Path) -> None:
-    """KMS libraries are large, so who needs one adds it."""
-    _, public = write_pair(tmp_path)
-
-    with pytest.raises(SignError) as caught:
-        open_key("gcpkms:projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1", {}, public=public)
-
-    assert "securesystemslib[gcpkms]" in caught.value.remedy
-
-
 def test_the_public_half_of_another_key_is_refused(tmp_path: Path) -> None:
     """Or people would be told to verify with it."""
     private, _ = write_pair(tmp_path)
