@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
@@ -60,6 +63,80 @@ def npm_tool(package: str, program: str) -> tuple[str, ...]:
         if done.returncode != 0:
             pytest.skip(f"{package} cannot be had: {done.stderr.strip().splitlines()[-1:]}")
     return ("node", str(folder / "node_modules" / program))
+
+
+@dataclass(frozen=True, slots=True)
+class GoProgram:
+    """A program that `go install` cannot make of its module: a `main.go` and a `go.mod` of our own.
+
+    `edits` are changes to files of `module`: path in it, what stands there, and what is to.
+    """
+
+    name: str
+    main: str
+    go_mod: str
+    module: str
+    edits: tuple[tuple[str, str, str], ...] = ()
+
+
+def go_program(wanted: GoProgram, *, asked_for: str) -> Path:
+    """Return a program, made where it is not on PATH, and kept between runs; see `go_tool`."""
+    kept = _TOOLS / "bin" / wanted.name
+    if found := shutil.which(wanted.name):
+        return Path(found)
+    if kept.exists():
+        return kept
+    if not os.environ.get(asked_for):
+        pytest.skip(f"{wanted.name} takes Go minutes to make; {asked_for}=1 lets it")
+    if shutil.which("go") is None:
+        pytest.skip(f"neither {wanted.name} nor Go is installed")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".go-", dir=kept.parent) as made:
+        folder = Path(made)
+        (folder / "main.go").write_text(wanted.main)
+        (folder / "go.mod").write_text(wanted.go_mod)
+        try:
+            _go(folder, "mod", "download", wanted.module)
+            source = Path(_go(folder, "list", "-mod=mod", "-m", "-f", "{{.Dir}}", wanted.module))
+            replaced = {}
+            for number, (name, old, new) in enumerate(wanted.edits):
+                before = (source / name).read_text()
+                assert before.count(old) == 1, f"{name} is another one now"
+                (folder / f"{number}.txt").write_text(before.replace(old, new))
+                replaced[str(source / name)] = str(folder / f"{number}.txt")
+            (folder / "overlay.json").write_text(json.dumps({"Replace": replaced}))
+            options = ["-mod=mod", "-overlay=overlay.json", "-trimpath", "-ldflags=-s -w", "-o", "made"]
+            _go(folder, "build", *options, ".")
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"{wanted.name} cannot be had: {error.stderr.strip().splitlines()[-1:]}")
+        (folder / "made").replace(kept)
+    return kept
+
+
+def _go(folder: Path, *arguments: str) -> str:
+    environment = {**os.environ, "CGO_ENABLED": "0"}
+    call = ["go", *arguments]
+    done = subprocess.run(call, check=True, capture_output=True, text=True, timeout=1800, env=environment, cwd=folder)
+    return done.stdout.strip()
+
+
+def python_packages(name: str, pins: tuple[str, ...]) -> Path:
+    """Return a folder with exactly these packages of PyPI, `name==1.2.3`, for PYTHONPATH; kept between runs.
+
+    What they need besides is what the project needs too.
+    """
+    wanted = hashlib.sha256("\n".join([sys.version, *pins]).encode()).hexdigest()
+    folder = _TOOLS / "python" / f"{name}-{wanted[:12]}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder.parent) as made:
+            command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            command += ["--only-binary=:all:", f"--target={made}/new", *pins]
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
+            if done.returncode != 0:
+                pytest.skip(f"{name} cannot be had: {done.stderr.strip().splitlines()[-1:]}")
+            Path(made, "new").replace(folder)
+    return folder
 
 
 def kubernetes_schemas(version: str) -> Path:

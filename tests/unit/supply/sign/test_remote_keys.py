@@ -160,7 +160,8 @@ def test_a_signature_that_the_public_half_does_not_verify_is_not_used(tmp_path: 
 
 def error(name: str, *bases: type[Exception], words: str = CANARY) -> Exception:
     """Return an error as a library has it: by its name, with words that hold what was sent."""
-    return type(name, bases or (Exception,), {})(words)
+    kind: type[Exception] = type(name, bases or (Exception,), {})
+    return kind(words)
 
 
 class Answer(Exception):  # noqa: N818 (botocore's is ClientError)
