@@ -58,6 +58,11 @@ class Registry:
             names = (answer.json().get("tags") or []) if answer.is_success else []
             return {tag: self.digest(client, name, tag) for tag in sorted(names)}
 
+    def named(self, name: str) -> list[str]:
+        """Return the tags that name something: it lists one a moment before that, and answers 404 to who asks for it."""
+        folder = self.data / "docker/registry/v2/repositories" / name / "_manifests/tags"
+        return sorted(path.parent.parent.name for path in folder.glob("*/current/link"))
+
     def digest(self, client: httpx.Client, name: str, reference: str) -> str:
         """Return the digest of a manifest."""
         answer = client.head(f"/v2/{name}/manifests/{reference}", headers={"Accept": _MANIFESTS})

@@ -208,7 +208,7 @@ def reading(registry: Registry, namespace: str) -> Iterator[tuple[list[float], l
             # A registry that is too busy to answer, or answers with an error of its own, says nothing of what it holds.
             with suppress(httpx.TransportError):
                 for name in NAMES:
-                    for tag in registry.tags(f"{namespace}/{name}"):
+                    for tag in registry.named(f"{namespace}/{name}"):
                         try:
                             registry.check_whole(f"{namespace}/{name}", tag)
                         except httpx.HTTPStatusError as error:

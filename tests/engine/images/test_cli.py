@@ -189,6 +189,7 @@ def test_an_installed_agc_serves_a_project_of_its_own(installed: Path, agc: Agc,
     shared = layers_of(first.image).items() & layers_of(image).items()
     assert [name for name, _ in sorted(shared)] == [
         "bases/node-bun",
+        "common-tools/default",
         "roots/debian-trixie",
         "toolchains/bun",
         "toolchains/node",
