@@ -59,7 +59,7 @@ class Registry:
             return {tag: self.digest(client, name, tag) for tag in sorted(names)}
 
     def named(self, name: str) -> list[str]:
-        """Return the tags that name something: it lists one a moment before that, and answers 404 to who asks for it."""
+        """Return the tags that name something. It lists one a moment before, and answers 404 to who asks for it."""
         folder = self.data / "docker/registry/v2/repositories" / name / "_manifests/tags"
         return sorted(path.parent.parent.name for path in folder.glob("*/current/link"))
 
