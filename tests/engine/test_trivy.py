@@ -121,6 +121,49 @@ def test_trivy_finds_what_its_database_has(
     assert zlib.aliases == ("DSA-6001-1",)
 
 
+STATUS = """\
+Package: libssl3t64
+Status: install ok installed
+Maintainer: Nobody <nobody@example.com>
+Architecture: amd64
+Source: openssl (3.5.1-1)
+Version: 3.5.1-1+b1
+
+Package: zlib1g
+Status: install ok installed
+Maintainer: Nobody <nobody@example.com>
+Architecture: amd64
+Source: zlib
+Version: 1:1.3.dfsg+really1.3.1-1
+"""
+
+
+@pytest.mark.parametrize("form", ["cyclonedx", "spdx-json"])
+def test_a_bill_of_materials_of_trivys_own_is_read_too(tmp_path: Path, program: Path, cache: Path, form: str) -> None:
+    """It tells sources and epochs in a way of its own."""
+    root = tmp_path / "root"
+    for path, content in (("etc/debian_version", "13.1\n"), ("var/lib/dpkg/status", STATUS)):
+        (root / path).parent.mkdir(parents=True)
+        (root / path).write_text(content)
+    environment = {"HOME": str(tmp_path), "TRIVY_SKIP_VERSION_CHECK": "true", "TRIVY_DISABLE_TELEMETRY": "true"}
+    command = [
+        program,
+        "rootfs",
+        "--quiet",
+        "--offline-scan",
+        "--format",
+        form,
+        "--output",
+        tmp_path / "own.json",
+        root,
+    ]
+    subprocess.run([str(word) for word in command], env=environment, check=True, timeout=120)
+    result = scan(program, cache, tmp_path / "own.json")
+
+    assert found(result) == {item for item in FOUND if item[1] in {"libssl3t64", "zlib1g"}}
+    assert {item.version for item in result.findings} == {"1:1.3.dfsg+really1.3.1-1", "3.5.1-1+b1"}
+
+
 def test_trivys_findings_are_judged_by_us(program: Path, cache: Path, bill: Path) -> None:
     """What nobody rated counts, and its database is as old as the policy says."""
     result = scan(program, cache, bill)
