@@ -6,6 +6,7 @@ Trivy takes Go some ten minutes to make on two cores, so that is done where AGC_
 from __future__ import annotations
 
 import functools
+import json
 import re
 import shutil
 import subprocess
@@ -162,6 +163,23 @@ def test_a_bill_of_materials_of_trivys_own_is_read_too(tmp_path: Path, program: 
 
     assert found(result) == {item for item in FOUND if item[1] in {"libssl3t64", "zlib1g"}}
     assert {item.version for item in result.findings} == {"1:1.3.dfsg+really1.3.1-1", "3.5.1-1+b1"}
+
+
+@pytest.mark.parametrize("form", [cyclonedx, spdx])
+def test_people_who_hand_our_bill_of_materials_to_trivy_find_the_same(
+    tmp_path: Path, program: Path, cache: Path, form: Callable[[Inventory, str], bytes]
+) -> None:
+    """It tells the system, and what Debian's packages were made from, in the way that Trivy reads."""
+    (tmp_path / "bill.json").write_bytes(form(INVENTORY, "1.2.3"))
+    environment = {"HOME": str(tmp_path), "TRIVY_SKIP_VERSION_CHECK": "true", "TRIVY_DISABLE_TELEMETRY": "true"}
+    command = [str(program), "sbom", "--format", "json", "--quiet", "--skip-db-update", "--offline-scan"]
+    command += ["--cache-dir", str(cache), str(tmp_path / "bill.json")]
+    done = subprocess.run(command, env=environment, check=True, timeout=120, stdout=subprocess.PIPE)
+    results = json.loads(done.stdout)["Results"]
+
+    assert {one["VulnerabilityID"] for result in results for one in result.get("Vulnerabilities", ())} == {
+        item[0] for item in FOUND
+    }
 
 
 def test_trivys_findings_are_judged_by_us(program: Path, cache: Path, bill: Path) -> None:
