@@ -1,6 +1,6 @@
 """Trivy itself on bills of materials of ours, with a small database written by the library that it reads it with.
 
-Trivy takes Go some ten minutes to make on two cores, so that is done where AGC_TEST_TOOLS=1 says so; then it is kept.
+Trivy takes Go ten to fifteen minutes on two cores, so it is made where AGC_TEST_TOOLS=1 says so; then it is kept.
 """
 
 from __future__ import annotations
