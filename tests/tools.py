@@ -45,6 +45,46 @@ def go_tool(name: str, module: str, *, says: str = "", asked_for: str = "") -> P
     return kept
 
 
+def go_build(
+    name: str,
+    package: str,
+    module: str,
+    *,
+    source: Path | None = None,
+    flags: str = "",
+    asked_for: str = "",
+    **more: str,
+) -> Path:
+    """Return what Go makes of a package, in a module of its own that has `module` for its go.mod, kept between runs.
+
+    That is for what `go install` does not make as its authors do: with `flags` for the linker, `more` variables of the
+    environment, or out of a file of ours, `source`. `asked_for` is as for `go_tool`.
+    """
+    content = module + package + flags + (source.read_text(encoding="utf-8") if source else "")
+    kept = _TOOLS / "bin" / f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    if kept.exists():
+        return kept
+    if asked_for and not os.environ.get(asked_for):
+        pytest.skip(f"{name} takes Go minutes to make; {asked_for}=1 lets it")
+    if shutil.which("go") is None:
+        pytest.skip(f"Go is not installed, of which {name} is made")
+    with tempfile.TemporaryDirectory(prefix="agc-go-") as folder:
+        Path(folder, "go.mod").write_text(module, encoding="utf-8")
+        if source:
+            shutil.copy(source, Path(folder, "main.go"))
+        command = ["go", "build", "-mod=mod", "-trimpath", f"-ldflags=-s -w {flags}", "-o", "made", package]
+        environment = {**os.environ, "CGO_ENABLED": "0", **more}
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=3600, env=environment, cwd=folder
+        )
+        if done.returncode != 0:
+            pytest.skip(f"{name} cannot be had: {done.stderr.strip().splitlines()[-1:]}")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(Path(folder, "made"), kept.with_suffix(".new"))
+        kept.with_suffix(".new").replace(kept)
+    return kept
+
+
 def _version(program: str, wanted: str) -> str:
     if not wanted:
         return ""

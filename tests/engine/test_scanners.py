@@ -29,6 +29,7 @@ from pipeline.verify.vulnerabilities.grype import GrypeScanner
 from pipeline.verify.vulnerabilities.judge import GatePolicy, judge
 from pipeline.verify.vulnerabilities.trivy import TrivyScanner
 from pipeline.verify.vulnerabilities.versions import compare
+from tests.unit.verify.vulnerabilities.bolt_file import write_bolt
 from tests.unit.verify.vulnerabilities.samples import DJANGO, LODASH, ZLIB, cyclonedx, spdx
 from tests.unit.verify.vulnerabilities.test_programs import TRIVY
 
@@ -120,8 +121,7 @@ def stand_in(folder: Path, scan: str, version: str = VERSION) -> TrivyScanner:
     """Return an adapter on a script in the place of Trivy; `scan` is what it does when it is to look at an SBOM."""
     (folder / "version.json").write_text(version)
     (folder / "report.json").write_text(json.dumps(TRIVY))
-    (folder / "cache" / "db").mkdir(parents=True)
-    (folder / "cache" / "db" / "trivy.db").write_bytes(b"a database")
+    write_bolt(folder / "cache" / "db" / "trivy.db", ["debian 13", "npm::somebody's"])
     program = folder / "trivy"
     program.write_text(
         f'#!/bin/sh\nif [ "$1" = version ]; then cat {folder}/version.json; exit; fi\n'
@@ -156,6 +156,7 @@ def test_a_scanner_sees_no_secret_and_asks_no_network(tmp_path: Path, monkeypatc
     [
         ("echo 'FATAL no such thing' >&2; exit 1", "exit status 1: FATAL no such thing"),
         ("kill -9 $$", "signal 9"),
+        ("{ echo 'panic: page 4'; yes at | head -c 9000; } >&2; exit 2", r"status 2: panic: page 4$"),
         ("echo nonsense", "cannot be read"),
         ("true", "cannot be read"),
         ("head -c 100 report.json", "cannot be read"),
@@ -173,6 +174,23 @@ def test_a_scanner_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(process, "TIMEOUT", 0.5)
     with pytest.raises(ScannerError, match="was not done after"):
         looked(tmp_path, stand_in(tmp_path, "exec sleep 60"))
+
+
+def test_trivy_must_say_that_it_looked_at_every_package(tmp_path: Path) -> None:
+    """What it leaves out it does not tell."""
+    report = {**TRIVY, "Results": TRIVY["Results"][1:]}
+    scanner = stand_in(tmp_path, "cat report.json")
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    with pytest.raises(ScannerError, match="did not look at 1 of 2 packages, such as pkg:deb/debian/zlib1g"):
+        looked(tmp_path, scanner)
+
+
+def test_trivys_database_must_know_of_every_kind_of_package(tmp_path: Path) -> None:
+    """For Trivy, where nothing is known there is nothing wrong."""
+    scanner = stand_in(tmp_path, "cat report.json")
+    write_bolt(tmp_path / "cache" / "db" / "trivy.db", ["debian 12", "npm::somebody's"])
+    with pytest.raises(DatabaseError, match=r"knows nothing of debian 13$"):
+        looked(tmp_path, scanner)
 
 
 @pytest.mark.parametrize(

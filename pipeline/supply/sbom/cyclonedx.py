@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pipeline.digest import canonical_json, hex_of
@@ -116,8 +117,15 @@ def _package(package: Package, inventory: Inventory) -> Any:
         properties=[
             Property(name="agentcontainers:component", value=package.component),
             *(Property(name="agentcontainers:path", value=f"/{path}") for path in package.paths),
+            *(Property(name=name, value=value) for name, value in _origin(package)),
         ],
     )
+
+
+def _origin(package: Package) -> Iterator[tuple[str, str]]:
+    """Yield the properties by which Trivy knows what a Debian package was made from; it reads no `upstream`."""
+    if package.kind == "deb" and package.source:
+        yield from zip(("aquasecurity:trivy:SrcName", "aquasecurity:trivy:SrcVersion"), package.origin, strict=True)
 
 
 def _licences(expression: str) -> list[Any]:

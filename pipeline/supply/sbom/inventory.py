@@ -40,6 +40,12 @@ class Package:
     paths: tuple[str, ...] = ()
     locked: bool = False
 
+    @property
+    def origin(self) -> tuple[str, str]:
+        """Name and version of the source package: its own where no other is told."""
+        name, _, version = self.source.partition("=")
+        return name or self.name, version or self.version
+
     def purl(self, distribution: Distribution) -> PackageURL:
         """Return its package URL, with the qualifiers by which scanners find advisories."""
         qualifiers: dict[str, str] = {}

@@ -15,6 +15,7 @@ from pipeline.supply.sbom.licences import references
 PREDICATE_TYPE = "https://spdx.dev/Document"
 
 _IMAGE = "SPDXRef-Image"
+_SYSTEM = "SPDXRef-OperatingSystem"  # Trivy knows the system by how this begins
 _ALGORITHMS = {"sha256": "SHA256", "sha512": "SHA512"}
 
 
@@ -59,6 +60,15 @@ def _packages(inventory: Inventory) -> Iterator[Any]:
         primary_package_purpose=PackagePurpose.CONTAINER,
         external_references=[_purl(inventory.purl)],
     )
+    if inventory.distribution.name:
+        yield SpdxPackage(
+            _SYSTEM,
+            inventory.distribution.name,
+            SpdxNoAssertion(),
+            version=inventory.distribution.release or None,
+            files_analyzed=False,
+            primary_package_purpose=PackagePurpose.OPERATING_SYSTEM,
+        )
     for component in sorted(inventory.components):
         yield SpdxPackage(
             f"SPDXRef-{component_id(component.name)}",
@@ -92,9 +102,17 @@ def _package(package: Package, inventory: Inventory) -> Any:
             if kind in _ALGORITHMS
         ],
         license_declared=_licence(package.licence),
-        source_info=", ".join(f"/{path}" for path in package.paths) or None,
+        source_info=_origin(package) or None,
         external_references=[_purl(purl)],
     )
+
+
+def _origin(package: Package) -> str:
+    """Return what a Debian package was made from, in the words by which Trivy knows it; where others lie."""
+    if package.kind == "deb":
+        name, version = package.origin
+        return f"built package from: {name} {version}".rstrip()
+    return ", ".join(f"/{path}" for path in package.paths)
 
 
 def _purl(purl: PackageURL) -> Any:
@@ -114,6 +132,8 @@ def _relationships(inventory: Inventory) -> Iterator[Any]:
     from spdx_tools.spdx.model import Relationship, RelationshipType
 
     yield Relationship("SPDXRef-DOCUMENT", RelationshipType.DESCRIBES, _IMAGE)
+    if inventory.distribution.name:
+        yield Relationship(_IMAGE, RelationshipType.CONTAINS, _SYSTEM)
     for component in sorted(inventory.components):
         yield Relationship(_IMAGE, RelationshipType.CONTAINS, f"SPDXRef-{component_id(component.name)}")
     for package in sorted(inventory.packages):

@@ -33,9 +33,10 @@ def choose_scanner(name: ScannerName, database: Path | None, cache: Path, enviro
             raise DatabaseError("no OSV database is configured", remedy=REMEDY)
         return OsvScanner(database, cache / "gate")
     program = program_path(name, path)
+    # A program is started in a folder of its own, where a relative path would lead nowhere.
     if name == "trivy":
-        return TrivyScanner(program, database or _folder(environment, "TRIVY_CACHE_DIR", "trivy"))
-    return GrypeScanner(program, database or _folder(environment, "GRYPE_DB_CACHE_DIR", "grype/db"))
+        return TrivyScanner(program, (database or _folder(environment, "TRIVY_CACHE_DIR", "trivy")).absolute())
+    return GrypeScanner(program, (database or _folder(environment, "GRYPE_DB_CACHE_DIR", "grype/db")).absolute())
 
 
 def _first(database: Path | None, path: str | None) -> ScannerName:

@@ -2,6 +2,8 @@
 
 A package is known by its package URL. Debian's vulnerabilities are filed under *source* packages, so a `deb` tells its
 own by the qualifier `upstream` (`pkg:deb/debian/libc6@2.41-12?distro=debian-13&upstream=glibc`), where that differs.
+Trivy's SBOMs tell it beside the package URL, and the epoch of a version by a qualifier; that is read too, or nothing
+would be found in them.
 """
 
 from __future__ import annotations
@@ -16,16 +18,19 @@ from pipeline.errors import Location, ScannerError
 
 SBOM_LIMIT = 256 << 20
 _SPDX_PURL = "purl"
+_TRIVY = "aquasecurity:trivy:Src"
+_TRIVY_SPDX = "built package from: "
 _REMEDY = "give an SBOM in CycloneDX or SPDX JSON"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Component:
-    """One package of an image."""
+    """One package of an image; `source` is what it was made from, `name` or `name@version`, where that is told."""
 
     purl: str
     name: str
     version: str
+    source: str = ""
 
 
 def read_components(path: Path) -> tuple[Component, ...]:
@@ -65,7 +70,7 @@ def _of_cyclonedx(items: Any, shown: str) -> Iterator[Component]:
             pending.append(item.get("components"))
             # A part without a package URL is a file or the system, which no database has entries for.
             if purl := item.get("purl"):
-                yield _component(purl, item.get("name"), item.get("version"), shown)
+                yield _component(purl, item, "version", _source_in_properties(item.get("properties")), shown)
 
 
 def _of_spdx(items: Any, shown: str) -> Iterator[Component]:
@@ -73,7 +78,30 @@ def _of_spdx(items: Any, shown: str) -> Iterator[Component]:
         for reference in _entries(item.get("externalRefs"), shown):
             if reference.get("referenceType") == _SPDX_PURL:
                 purl = reference.get("referenceLocator")
-                yield _component(purl, item.get("name"), item.get("versionInfo"), shown)
+                yield _component(purl, item, "versionInfo", _source_in_words(item.get("sourceInfo")), shown)
+
+
+def _source_in_properties(items: Any) -> str:
+    """Return the source package that Trivy's properties name in CycloneDX: epoch, version and release are apart."""
+    entries = items if isinstance(items, list) else ()
+    told = {
+        item["name"].removeprefix(_TRIVY): item["value"]
+        for item in entries
+        if isinstance(item, dict)
+        and isinstance(item.get("name"), str)
+        and isinstance(item.get("value"), str)
+        and item["name"].startswith(_TRIVY)
+    }
+    epoch, release = told.get("Epoch", "0"), told.get("Release", "")
+    version = ("" if epoch == "0" else f"{epoch}:") + told.get("Version", "") + (f"-{release}" if release else "")
+    return f"{told['Name']}@{version}" if told.get("Name") and told.get("Version") else told.get("Name", "")
+
+
+def _source_in_words(text: Any) -> str:
+    """Return the source package that Trivy names in SPDX, as name and version."""
+    if not isinstance(text, str) or not text.startswith(_TRIVY_SPDX):
+        return ""
+    return "@".join(text.removeprefix(_TRIVY_SPDX).split()[:2])
 
 
 def _entries(items: Any, shown: str) -> Sequence[Mapping[str, Any]]:
@@ -84,15 +112,23 @@ def _entries(items: Any, shown: str) -> Sequence[Mapping[str, Any]]:
     return items
 
 
-def _component(purl: Any, name: Any, version: Any, shown: str) -> Component:
+def _component(purl: Any, item: Mapping[str, Any], version_key: str, told: str, shown: str) -> Component:
+    """Return a package; `told` is its source package by what stands beside the package URL."""
     from packageurl import PackageURL  # 30 ms, and `agc plan` scans nothing
 
     try:
         parsed = PackageURL.from_string(purl)
     except (ValueError, TypeError, AttributeError) as error:
         raise ScannerError(f"has a malformed package URL: {purl!r:.100}", location=Location(shown)) from error
+    name, version = item.get("name"), item.get(version_key)
     own = parsed.version or (version if isinstance(version, str) else "")
     if not own and parsed.type in {"deb", "npm", "pypi", "golang", "nuget"}:
         text = f"does not say which version of {parsed.name} there is"
         raise ScannerError(text, location=Location(shown), remedy="make the SBOM anew")
-    return Component(purl, name if isinstance(name, str) and name else parsed.name, own)
+    source = ""
+    if parsed.type == "deb":
+        qualifiers: Mapping[str, str] = parsed.qualifiers if isinstance(parsed.qualifiers, dict) else {}
+        source = qualifiers.get("upstream") or told
+        if ":" not in own and (epoch := qualifiers.get("epoch", "0")) != "0":
+            own = f"{epoch}:{own}"
+    return Component(purl, name if isinstance(name, str) and name else parsed.name, own, source)

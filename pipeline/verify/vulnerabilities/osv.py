@@ -86,7 +86,7 @@ def wanted_of(component: Component) -> Wanted | None:
     release = ""
     if ecosystem == "Debian":
         release = _release(component, qualifiers.get("distro", ""))
-        source, _, source_version = qualifiers.get("upstream", "").partition("@")
+        source, _, source_version = component.source.partition("@")
         name, number = source or purl.name, source_version or number
     return Wanted(component, ecosystem, release, comparable_name(ecosystem, name), number)
 

@@ -7,6 +7,7 @@ configuration file and no proxy reaches it. What it prints is bounded in time.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ Answer = TypeVar("Answer", bound=BaseModel)
 TIMEOUT = 600.0
 ANSWER_LIMIT = 512 << 20
 _WORDS = 600
+_CRASH = re.compile(r"^(?:panic|fatal error): .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Program:
             }
             done = await self._wait((self.path, *arguments), folder, environment)
         if check and done.returncode:
-            said = " ".join(done.stderr.decode(errors="replace").split())[-_WORDS:]
+            said = _last_words(done.stderr.decode(errors="replace"))
             how = f"exit status {done.returncode}" if done.returncode > 0 else f"signal {-done.returncode}"
             raise ScannerError(f"{self.name} failed with {how}: {said or 'it said nothing'}", remedy=self._remedy)
         if len(done.stdout) > ANSWER_LIMIT:
@@ -82,6 +84,13 @@ class Program:
             raise ScannerError(text, remedy=self._remedy) from error
         except OSError as error:
             raise ScannerError(f"{self.path}: {error.strerror}", remedy=self._remedy) from error
+
+
+def _last_words(text: str) -> str:
+    """Return the end of what a program said; of one in Go that crashed, the beginning of that, which says why."""
+    if crash := _CRASH.search(text):
+        return " ".join(crash[0].split())[:_WORDS]
+    return " ".join(text.split())[-_WORDS:]
 
 
 def program_path(name: str, path: str | None) -> str:

@@ -1,10 +1,12 @@
 """Trivy (trivy.dev): `trivy sbom`, offline, with the database that is there.
 
+It gets the packages in a document made for it (`trivy_listing`), and must say of each of them that it looked at it.
 The variables say the same as the options and are passed too, because older versions know some of them by one way only.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,10 +17,12 @@ import anyio
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.digest import digest_file
-from pipeline.errors import DatabaseError
+from pipeline.errors import DatabaseError, ScannerError
+from pipeline.verify.vulnerabilities.bolt import bucket_names
 from pipeline.verify.vulnerabilities.component import read_components
 from pipeline.verify.vulnerabilities.finding import Database, Finding, ScanResult, severity_of, tidied
-from pipeline.verify.vulnerabilities.process import Program, absolute
+from pipeline.verify.vulnerabilities.process import Program
+from pipeline.verify.vulnerabilities.trivy_listing import Listing, listing_of
 
 _VARIABLES = {
     "TRIVY_SKIP_DB_UPDATE": "true",
@@ -48,10 +52,17 @@ class TrivyVersion(_Part):
     database: TrivyDatabase | None = Field(default=None, alias="VulnerabilityDB")
 
 
-class TrivyPackage(_Part):
-    """How Trivy names a package."""
+class TrivyIdentifier(_Part):
+    """How Trivy tells packages apart: by what they are called in the document that it was given."""
 
+    reference: str = Field(default="", alias="BOMRef")
     purl: str = Field(default="", alias="PURL")
+
+
+class TrivyPackage(_Part):
+    """A package that it looked at."""
+
+    identifier: TrivyIdentifier = Field(default=TrivyIdentifier(), alias="Identifier")
 
 
 class TrivyVulnerability(_Part):
@@ -59,8 +70,7 @@ class TrivyVulnerability(_Part):
 
     id: str = Field(alias="VulnerabilityID")
     package: str = Field(alias="PkgName")
-    identifier: TrivyPackage = Field(default=TrivyPackage(), alias="PkgIdentifier")
-    path: str = Field(default="", alias="PkgPath")
+    identifier: TrivyIdentifier = Field(default=TrivyIdentifier(), alias="PkgIdentifier")
     installed: str = Field(alias="InstalledVersion")
     fixed: str = Field(default="", alias="FixedVersion")
     severity: str = Field(default="UNKNOWN", alias="Severity")
@@ -69,8 +79,9 @@ class TrivyVulnerability(_Part):
 
 
 class TrivyTarget(_Part):
-    """What was found in one part of the image."""
+    """What was looked at in one part of the image, and what was found in it."""
 
+    packages: tuple[TrivyPackage, ...] | None = Field(default=None, alias="Packages")
     vulnerabilities: tuple[TrivyVulnerability, ...] | None = Field(default=None, alias="Vulnerabilities")
 
 
@@ -92,39 +103,64 @@ class TrivyScanner:
         """Return what Trivy says of the packages in `sbom`; see `Scanner`."""
         program = Program("trivy", self.path, {**_VARIABLES, "TRIVY_CACHE_DIR": str(self.cache)})
         said = await program.ask(TrivyVersion, "version", "--format", "json", "--cache-dir", str(self.cache))
-        database = await self._database(said)
         components = read_components(sbom)
-        report = await program.ask(
-            TrivyReport,
-            *("sbom", "--format", "json", "--quiet", "--cache-dir", str(self.cache)),
-            *("--skip-db-update", "--skip-java-db-update", "--offline-scan", "--exit-code", "0"),
-            str(absolute(sbom)),
-        )
-        findings = tidied(findings_of(report))
-        return ScanResult("trivy", said.version, database, digest_file(sbom), len(components), findings)
+        listing = listing_of(components)
+        database = await self._database(said, listing)
+        with tempfile.TemporaryDirectory(prefix="agc-trivy-") as folder:
+            given = Path(folder, "sbom.cdx.json")
+            await anyio.Path(given).write_bytes(listing.document())
+            report = await program.ask(
+                TrivyReport,
+                *("sbom", "--format", "json", "--list-all-pkgs", "--quiet", "--cache-dir", str(self.cache)),
+                *("--scanners", "vuln", "--skip-db-update", "--skip-java-db-update", "--offline-scan"),
+                *("--exit-code", "0", str(given)),
+            )
+        _check_all_looked_at(report, listing)
+        findings = tidied(findings_of(report, listing))
+        digest = digest_file(sbom)
+        return ScanResult("trivy", said.version, database, digest, len(components), findings, listing.uncovered)
 
-    async def _database(self, said: TrivyVersion) -> Database:
+    async def _database(self, said: TrivyVersion, listing: Listing) -> Database:
+        """Return what is known of the database; Trivy itself takes one without a word on a subject for a good one."""
         file = self.cache / "db" / "trivy.db"
         if said.database is None or not file.is_file():
             raise DatabaseError(f"Trivy has no database in {self.cache}", remedy=_REMEDY)
+        names = await anyio.to_thread.run_sync(bucket_names, file)
+        if missing := [name for name in listing.buckets if not _is_among(name, names)]:
+            about = ", ".join(name.removesuffix("::") for name in missing)
+            raise DatabaseError(f"Trivy's database in {self.cache} knows nothing of {about}", remedy=_REMEDY)
         digest = await anyio.to_thread.run_sync(digest_file, file)
         built = said.database.updated
         return Database("trivy-db", digest, built if built.tzinfo else built.replace(tzinfo=UTC))
 
 
-def findings_of(report: TrivyReport) -> Iterator[Finding]:
-    """Yield what a report says, in our words."""
+def _is_among(bucket: str, names: frozenset[str]) -> bool:
+    """Tell whether a bucket is there; one that ends in `::` stands for all that begin so, one for each source."""
+    return any(name.startswith(bucket) for name in names) if bucket.endswith("::") else bucket in names
+
+
+def _check_all_looked_at(report: TrivyReport, listing: Listing) -> None:
+    """Raise ScannerError where Trivy left out packages that it was given: it does not say so itself."""
+    looked = {package.identifier.reference for target in report.results or () for package in target.packages or ()}
+    left_out = [item.purl for place, item in enumerate(listing.components) if str(place) not in looked]
+    if left_out:
+        text = f"trivy did not look at {len(left_out)} of {len(listing.components)} packages, such as {left_out[0]}"
+        raise ScannerError(text, remedy="use another version of trivy, or choose another scanner with --scanner")
+
+
+def findings_of(report: TrivyReport, listing: Listing) -> Iterator[Finding]:
+    """Yield what a report about `listing` says, in our words."""
     for target in report.results or ():
         for item in target.vulnerabilities or ():
+            component = listing.component(item.identifier.reference)
             yield Finding(
                 id=item.id,
-                purl=item.identifier.purl or item.package,
-                version=item.installed,
+                purl=component.purl if component else item.identifier.purl or item.package,
+                version=component.version if component else item.installed,
                 severity=severity_of(item.severity),
                 score=_score(item.scores),
                 aliases=tuple(sorted({*item.vendor_ids} - {item.id})),
                 fixed=tuple(part.strip() for part in item.fixed.split(",") if part.strip()),
-                where=(item.path,) if item.path else (),
             )
 
 

@@ -147,3 +147,30 @@ def test_cyclonedx_names_the_distribution() -> None:
     components = json.loads(cyclonedx(sample(), "1.0"))["components"]
 
     assert {"bom-ref": "Distribution", "name": "debian", "type": "operating-system", "version": "13"} in components
+
+
+def test_spdx_names_the_distribution() -> None:
+    """As a part of the image, of the purpose that the format has for it."""
+    document = json.loads(spdx(sample(), "1.0"))
+    (system,) = (one for one in document["packages"] if one.get("primaryPackagePurpose") == "OPERATING_SYSTEM")
+    related = {(one["spdxElementId"], one["relatedSpdxElement"]) for one in document["relationships"]}
+
+    assert (system["SPDXID"], system["name"], system["versionInfo"]) == ("SPDXRef-OperatingSystem", "debian", "13")
+    assert ("SPDXRef-Image", "SPDXRef-OperatingSystem") in related
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [("openssl=3.5.1-1", "openssl 3.5.1-1"), ("openssl", "openssl 3.5.1-1+b1"), ("", "x 3.5.1-1+b1")],
+)
+def test_both_formats_tell_what_a_debian_package_was_made_from(source: str, told: str) -> None:
+    """Beside its package URL, where Trivy looks; its own name needs no telling in CycloneDX."""
+    package = Package("deb", "x", "3.5.1-1+b1", "amd64", component="agents/claude", source=source)
+    held = replace(sample(), packages=(package,))
+    (in_spdx,) = (one for one in json.loads(spdx(held, "1.0"))["packages"] if one["name"] == "x")
+    (in_cyclonedx,) = (one for one in json.loads(cyclonedx(held, "1.0"))["components"] if one["name"] == "x")
+    properties = {one["name"]: one["value"] for one in in_cyclonedx["properties"]}
+
+    assert in_spdx["sourceInfo"] == f"built package from: {told}"
+    said = " ".join(properties.get(f"aquasecurity:trivy:Src{part}", "") for part in ("Name", "Version"))
+    assert said == (told if source else " ")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ScannerError
 from pipeline.verify.vulnerabilities.component import parse_components, read_components
-from tests.unit.verify.vulnerabilities.samples import DJANGO, LODASH, ZLIB, cyclonedx, spdx
+from tests.unit.verify.vulnerabilities.samples import DJANGO, LIBSSL, LODASH, ZLIB, cyclonedx, spdx
 
 
 def test_both_formats_list_the_same() -> None:
@@ -30,6 +30,57 @@ def test_packages_inside_packages_count() -> None:
     document = {"bomFormat": "CycloneDX", "components": [{"type": "file", "name": "a", "components": [inner]}]}
 
     assert [item.purl for item in parse_components(json.dumps(document).encode(), "a")] == [LODASH]
+
+
+def test_a_debian_package_tells_its_source() -> None:
+    """By the qualifier; other kinds have one that means nothing here."""
+    listed = parse_components(cyclonedx(LIBSSL, ZLIB, "pkg:npm/a@1?upstream=b"), "a")
+
+    assert [item.source for item in listed] == ["openssl@3.5.1-1", "zlib", ""]
+
+
+PROPERTY = "aquasecurity:trivy:Src"
+OF_TRIVY = "pkg:deb/debian/libssl3@3.0.19-1?distro=debian-12.11&epoch=1"
+
+
+@pytest.mark.parametrize(
+    ("properties", "source"),
+    [
+        ({"Name": "openssl", "Epoch": "1", "Version": "3.0.19", "Release": "1"}, "openssl@1:3.0.19-1"),
+        ({"Name": "openssl", "Version": "3.0.19"}, "openssl@3.0.19"),
+        ({"Name": "openssl"}, "openssl"),
+        ({"Version": "3.0.19"}, ""),
+        ({"Name": ["openssl"], "Version": {}}, ""),
+        ({}, ""),
+    ],
+)
+def test_trivys_own_properties_tell_the_source(properties: dict[str, object], source: str) -> None:
+    """And the epoch stands apart from the version, which is not one without."""
+    given = [{"name": f"{PROPERTY}{name}", "value": value} for name, value in properties.items()]
+    item = {"name": "libssl3", "purl": OF_TRIVY, "properties": [*given, {"name": 1}, "x", {"name": "of others"}]}
+    (found,) = parse_components(json.dumps({"bomFormat": "CycloneDX", "components": [item]}).encode(), "a")
+
+    assert (found.version, found.source) == ("1:3.0.19-1", source)
+
+
+@pytest.mark.parametrize(
+    ("said", "source"),
+    [
+        ("built package from: openssl 1:3.0.19-1", "openssl@1:3.0.19-1"),
+        ("built package from: openssl", "openssl"),
+        ("built package from: ", ""),
+        ("acquired package info from dpkg", ""),
+        (None, ""),
+        (["built package from: openssl"], ""),
+    ],
+)
+def test_trivys_own_words_tell_the_source(said: object, source: str) -> None:
+    """In SPDX, where it has no properties."""
+    reference = {"referenceType": "purl", "referenceLocator": OF_TRIVY}
+    item = {"name": "libssl3", "sourceInfo": said, "externalRefs": [reference]}
+    (found,) = parse_components(json.dumps({"spdxVersion": "SPDX-2.3", "packages": [item]}).encode(), "a")
+
+    assert found.source == source
 
 
 @pytest.mark.parametrize(

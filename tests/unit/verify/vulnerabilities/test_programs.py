@@ -1,7 +1,8 @@
-"""What Trivy and Grype say, in our words. The texts are cut from the form their documentation gives."""
+"""What Trivy and Grype say, in our words. The texts are cut from what Trivy 0.74.0 and Grype 0.110.0 answer."""
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from pipeline.verify.vulnerabilities import grype, trivy
+from pipeline.verify.vulnerabilities.component import parse_components
 from pipeline.verify.vulnerabilities.finding import Finding, Severity, tidied
-from tests.unit.verify.vulnerabilities.samples import LODASH, ZLIB
+from pipeline.verify.vulnerabilities.trivy_listing import listing_of
+from tests.unit.verify.vulnerabilities.samples import LODASH, ZLIB, cyclonedx
 
 TRIVY: dict[str, Any] = {
     "SchemaVersion": 2,
@@ -23,12 +26,13 @@ TRIVY: dict[str, Any] = {
             "Target": "sbom.json (debian 13)",
             "Class": "os-pkgs",
             "Type": "debian",
+            "Packages": [{"ID": "zlib1g@1", "Name": "zlib1g", "Identifier": {"PURL": ZLIB, "BOMRef": "0"}}],
             "Vulnerabilities": [
                 {
                     "VulnerabilityID": "CVE-2026-1001",
                     "VendorIDs": ["DSA-6001-1"],
                     "PkgName": "zlib1g",
-                    "PkgIdentifier": {"PURL": ZLIB, "UID": "1"},
+                    "PkgIdentifier": {"PURL": "pkg:deb/debian/zlib1g@1", "UID": "1", "BOMRef": "0"},
                     "InstalledVersion": "1:1.3.dfsg+really1.3.1-1",
                     "FixedVersion": "1:1.3.dfsg+really1.3.1-1+deb13u1",
                     "Status": "fixed",
@@ -37,15 +41,17 @@ TRIVY: dict[str, Any] = {
                 }
             ],
         },
-        {"Target": "Node.js", "Class": "lang-pkgs", "Type": "node-pkg"},
+        {"Target": "Python", "Class": "lang-pkgs", "Type": "python-pkg"},
         {
             "Target": "Node.js",
+            "Class": "lang-pkgs",
+            "Type": "node-pkg",
+            "Packages": [{"ID": "lodash@4.17.20", "Identifier": {"PURL": LODASH, "BOMRef": "1"}}],
             "Vulnerabilities": [
                 {
                     "VulnerabilityID": "CVE-2020-8203",
                     "PkgName": "lodash",
-                    "PkgPath": "opt/agents/a/node_modules/lodash/package.json",
-                    "PkgIdentifier": {"PURL": LODASH},
+                    "PkgIdentifier": {"PURL": LODASH, "BOMRef": "1"},
                     "InstalledVersion": "4.17.20",
                     "FixedVersion": "4.17.21, 5.0.0",
                     "Severity": "UNKNOWN",
@@ -87,18 +93,15 @@ GRYPE: dict[str, Any] = {
 }
 
 
+LISTING = listing_of(parse_components(cyclonedx(ZLIB, LODASH), "a"))
+
+
 def test_trivys_findings_in_our_words() -> None:
     """The newest CVSS there is counts, of whichever source is highest."""
     report = trivy.TrivyReport.model_validate_json(json.dumps(TRIVY))
 
-    assert tidied(trivy.findings_of(report)) == (
-        Finding(
-            "CVE-2020-8203",
-            LODASH,
-            "4.17.20",
-            fixed=("4.17.21", "5.0.0"),
-            where=("opt/agents/a/node_modules/lodash/package.json",),
-        ),
+    assert tidied(trivy.findings_of(report, LISTING)) == (
+        Finding("CVE-2020-8203", LODASH, "4.17.20", fixed=("4.17.21", "5.0.0")),
         Finding(
             "CVE-2026-1001",
             ZLIB,
@@ -133,7 +136,7 @@ def test_grypes_findings_in_our_words() -> None:
 def test_a_report_without_findings_has_none() -> None:
     """Trivy leaves the lists out, or writes null."""
     for text in ('{"SchemaVersion": 2}', '{"SchemaVersion": 2, "Results": null}'):
-        assert tuple(trivy.findings_of(trivy.TrivyReport.model_validate_json(text))) == ()
+        assert tuple(trivy.findings_of(trivy.TrivyReport.model_validate_json(text), LISTING)) == ()
 
 
 @pytest.mark.parametrize(
@@ -169,8 +172,9 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @given(st.data())
 def test_no_shape_of_an_answer_ends_the_program(data: st.DataObject) -> None:
     """Any part of it may be anything: it is read, or refused by pydantic, which `Program.ask` turns into words."""
+    of_trivy = functools.partial(trivy.findings_of, listing=LISTING)
     model, document, read = data.draw(
-        st.sampled_from([(trivy.TrivyReport, TRIVY, trivy.findings_of), (grype.GrypeReport, GRYPE, grype.findings_of)])
+        st.sampled_from([(trivy.TrivyReport, TRIVY, of_trivy), (grype.GrypeReport, GRYPE, grype.findings_of)])
     )
     changed = json.loads(json.dumps(document))
     *path, last = data.draw(st.sampled_from(_places(document)[1:]))
