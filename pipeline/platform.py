@@ -61,6 +61,11 @@ def parse_platform(text: str) -> Platform:
     raise UsageError(f"unknown platform {text!r}", remedy=f"use one of: {known}")
 
 
+def is_native(platform: Platform) -> bool:
+    """Tell whether this machine runs a platform without emulation; what is no Linux is taken for one that does not."""
+    return platform.machine == os.uname().machine
+
+
 def host_platform() -> Platform:
     """Return the platform of this machine; raises UsageError where it is not a supported one."""
     machine = os.uname().machine

@@ -62,7 +62,7 @@ class SmokeTest(Model):
     In a work test it is the mock's last words where nothing else is given.
     """
     timeout: Seconds = 60
-    """Seconds after which it has failed."""
+    """Seconds after which it has failed; five times as many where its platform is emulated."""
     network: Literal["none", "host"] = "none"
     """What it may reach. A test that needs the network is not repeatable; prefer none."""
     depth: Literal["presence", "answer", "work"] = "answer"

@@ -16,6 +16,7 @@ from pipeline.digest import Digest
 from pipeline.engine.api import Compression, ImageContent, LayoutExport, ProgressSink, StepEvent, StepStatus
 from pipeline.engine.layout import adopt, read_manifest, staged
 from pipeline.errors import BuildError, SourceGoneError
+from pipeline.platform import is_native
 from pipeline.resolve.plan import ImagePlan
 from pipeline.settings import NPM_REGISTRY
 from pipeline.stages.destinations import Destinations, open_destinations
@@ -85,7 +86,7 @@ async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool, tested: 
             seen.sink = sink
             try:
                 # An engine has no answer to a graph of nothing, which an image without tests would come to.
-                if cases := smoke_cases(composition) if tested else ():
+                if cases := smoke_cases(composition, emulated=not is_native(plan.platform)) if tested else ():
                     report = await run_smoke(plan.name, cases, bench.engine, plan.platform, bench.layouts, seen)
                 else:
                     await bench.engine.solve(

@@ -24,6 +24,7 @@ from pipeline.engine.api import Compression
 from pipeline.engine.layout import holds
 from pipeline.errors import AgcError
 from pipeline.files import write_text
+from pipeline.platform import is_native
 from pipeline.resolve.oci import parse_reference
 from pipeline.settings import Settings
 from pipeline.stages.outputs import Output, OutputKind
@@ -75,7 +76,7 @@ class Recipe:
 
 def recipe(compositions: Sequence[Composition], compression: Compression, engine: str, *, tested: bool) -> Recipe:
     """Return what an image is made of, and by which kind of engine: two of them give one tree and two digests."""
-    cases = tuple(smoke_cases(one) for one in compositions) if tested else ()
+    cases = tuple(smoke_cases(one, emulated=not is_native(one.plan.platform)) for one in compositions) if tested else ()
     return Recipe(tuple(compositions), cases, compression, engine)
 
 

@@ -21,6 +21,8 @@ from pipeline.verify.work import work_command, work_environment, work_mounts
 Depth = Literal["presence", "answer", "work"]
 
 _RESULT = "/run/agc-smoke"
+# qemu takes five to twenty times as long as the processor that it stands for; most of a test is waiting.
+_PATIENCE = 5
 
 # $1 seconds, $2 expected text, the rest the command. Output goes to a file, so that nothing the command leaves running
 # can hold a pipe open; the file's size is limited, so that a flood ends the command and not the disk.
@@ -76,42 +78,48 @@ class SmokeCase:
         return f"{self.component}: {self.name}"
 
 
-def smoke_cases(composition: Composition) -> tuple[SmokeCase, ...]:
-    """Return every smoke test of an image, in the order of its layers."""
-    return tuple(_cases(composition))
+def smoke_cases(composition: Composition, *, emulated: bool = False) -> tuple[SmokeCase, ...]:
+    """Return every smoke test of an image, in the order of its layers; those that are `emulated` have longer."""
+    return tuple(_cases(_Trial(composition, _PATIENCE if emulated else 1)))
 
 
-def _cases(composition: Composition) -> Iterator[SmokeCase]:
-    plan = composition.plan
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """An image that is tested, and how many times as long as its definitions say each test may take."""
+
+    composition: Composition
+    patience: int
+
+
+def _cases(trial: _Trial) -> Iterator[SmokeCase]:
+    plan = trial.composition.plan
     base = plan.base
-    yield from _declared(composition, f"bases/{base.name}", base.model.spec.smoke, "", base.at("spec", "smoke"))
+    yield from _declared(trial, f"bases/{base.name}", base.model.spec.smoke, "", base.at("spec", "smoke"))
     for tools in plan.common_tools:
         component = f"common-tools/{tools.name}"
-        yield from _declared(composition, component, tools.model.spec.smoke, "", tools.at("spec", "smoke"))
+        yield from _declared(trial, component, tools.model.spec.smoke, "", tools.at("spec", "smoke"))
     for toolchain, lock in plan.toolchains:
         component, spec = f"toolchains/{toolchain.name}", toolchain.model.spec
         found = {path.rpartition("/")[2]: file for path, file in toolchain_commands(toolchain).items()}
-        yield _presence(composition, component, found, toolchain.at("spec", "packages"))
-        yield from _declared(composition, component, spec.smoke, lock.version, toolchain.at("spec", "smoke"))
+        yield _presence(trial, component, found, toolchain.at("spec", "packages"))
+        yield from _declared(trial, component, spec.smoke, lock.version, toolchain.at("spec", "smoke"))
     for toolchain, _ in plan.brought:
         component = f"toolchains/{toolchain.name}"
-        yield _presence(composition, component, toolchain_commands(toolchain), toolchain.at("spec", "packages"))
+        yield _presence(trial, component, toolchain_commands(toolchain), toolchain.at("spec", "packages"))
     for program, lock in plan.programs:
         component = lock.component
         yield _presence(
-            composition,
+            trial,
             component,
             _found(component, program, late=is_late(plan, program)),
             program.at("spec", "packages"),
         )
-        yield from _declared(
-            composition, component, program.model.spec.smoke, lock.version, program.at("spec", "smoke")
-        )
+        yield from _declared(trial, component, program.model.spec.smoke, lock.version, program.at("spec", "smoke"))
     if plan.embedded and (embedded := plan.embedded[0].model.spec.embedded):
         toolpack, lock = plan.embedded
         place = toolpack.at("spec", "embedded", "smoke")
         started = tuple(test.model_copy(update={"run": (*entrypoint(plan), *test.run)}) for test in embedded.smoke)
-        yield from _declared(composition, lock.component, started, lock.version, place)
+        yield from _declared(trial, lock.component, started, lock.version, place)
 
 
 def _found(component: str, program: Program, *, late: bool) -> Mapping[str, str]:
@@ -125,7 +133,7 @@ def _found(component: str, program: Program, *, late: bool) -> Mapping[str, str]
 
 
 def _declared(
-    composition: Composition, component: str, tests: Sequence[SmokeTest], version: str, location: Location
+    trial: _Trial, component: str, tests: Sequence[SmokeTest], version: str, location: Location
 ) -> Iterator[SmokeCase]:
     for test in tests:
         network = Network.HOST if test.network == "host" else Network.NONE
@@ -133,20 +141,20 @@ def _declared(
         command, env = test.run, test.env
         mounts: tuple[Mount, ...] = ()
         if test.depth == "work":
-            plan, expected = composition.plan, expected or LAST_WORDS
+            plan, expected = trial.composition.plan, expected or LAST_WORDS
             command, env, mounts = work_command(test, plan), work_environment(test), work_mounts(plan)
-        case = _case(composition, component, test.name, command, expected, test.timeout, location, network, env, mounts)
+        case = _case(trial, component, test.name, command, expected, test.timeout, location, network, env, mounts)
         yield replace(case, depth=test.depth)
 
 
-def _presence(composition: Composition, component: str, commands: Mapping[str, str], location: Location) -> SmokeCase:
+def _presence(trial: _Trial, component: str, commands: Mapping[str, str], location: Location) -> SmokeCase:
     pairs = [part for name, file in commands.items() for part in (name, file)]
     command = ("sh", "-c", _PRESENCE, "presence", *pairs)
-    return replace(_case(composition, component, "presence", command, "", 30, location), depth="presence")
+    return replace(_case(trial, component, "presence", command, "", 30, location), depth="presence")
 
 
 def _case(
-    composition: Composition,
+    trial: _Trial,
     component: str,
     name: str,
     command: Sequence[str],
@@ -157,11 +165,11 @@ def _case(
     env: Mapping[str, str] = MappingProxyType({}),
     mounts: Sequence[Mount] = (),
 ) -> SmokeCase:
-    plan = composition.plan
+    plan, seconds = trial.composition.plan, timeout * trial.patience
     base = plan.base.model.spec
     held, archives = late_archives(plan)
-    state = composition.rootfs.run(
-        *("sh", "-c", _RUNNER, "smoke", str(timeout), expected, *command),
+    state = trial.composition.rootfs.run(
+        *("sh", "-c", _RUNNER, "smoke", str(seconds), expected, *command),
         env=sorted({**environment(plan), **env, **dict(held)}.items()),
         cwd=base.workspace,
         user=f"{base.user.uid}:{base.user.gid}",
@@ -169,5 +177,5 @@ def _case(
         mounts=(*mounts, *archives),
         output=_RESULT,
     )
-    case = SmokeCase(component, name, timeout, state)
+    case = SmokeCase(component, name, seconds, state)
     return replace(case, state=state.named(f"smoke {case.title}", location))

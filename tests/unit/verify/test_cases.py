@@ -113,6 +113,16 @@ def test_an_unchanged_image_has_the_same_tests() -> None:
     assert other["common-tools/default: git-works"] != again["common-tools/default: git-works"]
 
 
+def test_what_is_emulated_has_longer() -> None:
+    """Its command ends itself later, and so does the wait for it."""
+    case = next(one for one in smoke_cases(composed(), emulated=True) if one.title == "agents/claude: presence")
+
+    native = CASES["agents/claude: presence"]
+    assert (native.timeout, case.timeout) == (30, 150)
+    assert isinstance(case.state.op, Run)
+    assert "150" in case.state.op.args
+
+
 def test_names_of_tests_are_told_apart() -> None:
     """A report may not mix them up."""
     assert len({case.state.name for case in CASES.values()}) == len(CASES)
