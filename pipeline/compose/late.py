@@ -33,8 +33,9 @@ ARCHIVES_VARIABLE = "AGC_LATE_ARCHIVES"
 """Names a folder of archives by SHA-256, in hexadecimal, that are taken before any network is asked."""
 NEEDS = ("ca-certificates", "curl")
 """Debian packages that fetching needs; the rest of what it calls is in every Debian."""
+SHELF = ".cache/agc-late"
+"""Where what was fetched is kept, below the home folder of the image's user."""
 _MOUNTED = "/run/agc-late"
-_SHELF = ".cache/agc-late"
 _READABLE = "u=rwX,go=rX"
 
 _FETCH = r"""#!/bin/sh
@@ -89,7 +90,7 @@ _COMMAND = """\
 
 def late_volume(user: User) -> Volume:
     """Return the volume that keeps what was fetched."""
-    return Volume(path=f"{user.home}/{_SHELF}", purpose="cache", description="What is fetched at first run.")
+    return Volume(path=f"{user.home}/{SHELF}", purpose="cache", description="What is fetched at first run.")
 
 
 def is_late(plan: ImagePlan, program: Program) -> bool:
@@ -172,7 +173,7 @@ def _script(component: str, program: Program, lock: PackagesLock, platform: Plat
     return _FETCH.format(
         name=program.name,
         version=re.sub(r"[^\w.+-]", "", lock.version),
-        shelf=_SHELF,
+        shelf=SHELF,
         key=f"{program.name}-{hex_of(digest_bytes(pins.encode()))[:16]}",
         registry=NPM_REGISTRY,
         pins=pins,

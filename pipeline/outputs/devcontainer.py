@@ -6,6 +6,7 @@ container starts: everything is in the image, which is named by digest. Secrets 
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Iterable
 from typing import Any
@@ -14,10 +15,13 @@ from pipeline.models.defined import Program
 from pipeline.models.parts import Volume
 from pipeline.outputs.documents import json_text
 from pipeline.outputs.generated import Generated, header
+from pipeline.outputs.late import fetched
 from pipeline.outputs.references import reference
+from pipeline.outputs.stacks.files import PREPARE
 from pipeline.outputs.subject import Subject
 from pipeline.resolve.matrix import Parts
 from pipeline.resolve.stack_plan import ServicePlan, StackPlan
+from pipeline.stages.stack_running import FOLDER as STACKS
 
 FOLDER = "deploy/devcontainers"
 """Where the files are; each folder in it is what goes into a project as `.devcontainer`."""
@@ -29,17 +33,19 @@ def devcontainer_files(subject: Subject) -> tuple[Generated, ...]:
     """Return the devcontainer.json of every image of the project with an agent, and of every stack that has one."""
     found = (item for item in subject.project.combinations if not item.reason and item.parts.agent)
     images = tuple(_file(subject, item.parts) for item in found)
-    return images + tuple(_stack_file(stack) for stack in subject.project.stacks() if _opened(stack))
+    return images + tuple(_stack_file(stack) for stack in subject.stacks() if _opened(stack))
 
 
-def devcontainer(image: str, parts: Parts) -> dict[str, Any]:
-    """Return the document for an image of these parts.
+def devcontainer(image: str, parts: Parts, late: Volume | None = None) -> dict[str, Any]:
+    """Return the document for an image of these parts; `late` keeps what it fetches at first run.
 
     The command of the image is not run: a terminal is where people start the agent, and a program that ends must not
     take the editor's container along. What is embedded is started all the same, because the agent looks for it.
     """
     base = parts.base.model.spec
     ports = [port for program in parts.programs for port in program.model.spec.ports]
+    volumes = [volume for program in parts.programs for volume in program.model.spec.volumes]
+    volumes += [late] if late else []
     document: dict[str, Any] = {
         "name": parts.programs[-1].model.metadata.title or parts.name,
         "image": image,
@@ -51,7 +57,7 @@ def devcontainer(image: str, parts: Parts) -> dict[str, Any]:
         "init": True,
         "runArgs": ["--cap-drop=ALL", f"--pids-limit={_PIDS}"],
         "securityOpt": ["no-new-privileges"],
-        "mounts": [_mount(parts.name, volume) for program in parts.programs for volume in program.model.spec.volumes],
+        "mounts": [_mount(parts.name, volume) for volume in volumes],
         "containerEnv": {"DEVCONTAINER": "true"},
         "secrets": _secrets(reversed(parts.programs)),
         "forwardPorts": [port.port for port in ports],
@@ -65,12 +71,14 @@ def devcontainer(image: str, parts: Parts) -> dict[str, Any]:
 def stack_devcontainer(stack: StackPlan, service: ServicePlan) -> dict[str, Any]:
     """Return the document for a stack, opened in one of its services, as the stack starts it.
 
-    The user keeps the id it has: the services share a folder.
+    The user keeps the id it has: the services share a folder. What Compose wants to find on the host is made first.
     """
     programs = tuple(program for one in stack.services for program in reversed(one.parts.programs))
+    wanted = {secret.name for secret in stack.secrets}
     return {
         "name": stack.defined.model.metadata.title or stack.name,
-        "dockerComposeFile": f"../../../compose/{stack.name}/compose.yaml",
+        "dockerComposeFile": f"{posixpath.relpath(STACKS, f'{FOLDER}/stacks/{stack.name}')}/{stack.name}/compose.yaml",
+        "initializeCommand": ["sh", f"${{localWorkspaceFolder}}/{STACKS}/{stack.name}/{PREPARE}"],
         "service": service.name,
         "runServices": [one.name for one in stack.services if not one.service.profile],
         "shutdownAction": "stopCompose",
@@ -78,7 +86,7 @@ def stack_devcontainer(stack: StackPlan, service: ServicePlan) -> dict[str, Any]
         "remoteUser": service.user.name,
         "updateRemoteUserUID": False,
         "workspaceFolder": service.workspace,
-        "secrets": _secrets(programs),
+        "secrets": {name: about for name, about in _secrets(programs).items() if name in wanted},
     }
 
 
@@ -89,7 +97,8 @@ def _file(subject: Subject, parts: Parts) -> Generated:
         header(_SORT, " and ".join(sources), "//"),
         f"// {image.comment}",
     )
-    text = json_text(comments, devcontainer(image.text, parts))
+    late = fetched(subject.catalog, parts.name, parts.base.model.spec.user)
+    text = json_text(comments, devcontainer(image.text, parts, late))
     return Generated(f"{FOLDER}/{parts.name}/devcontainer.json", text)
 
 

@@ -7,14 +7,17 @@ file that the kernel runs, so an agent that Node.js runs shares its right with w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipeline.compose.component import program_commands, toolchain_commands
+from pipeline.compose.late import SHELF
 from pipeline.compose.openshell import WORKSPACE, openshell_ready
+from pipeline.models.parts import Egress
 from pipeline.outputs.agents import Chosen, chosen, hosts
 from pipeline.outputs.documents import yaml_text
 from pipeline.outputs.generated import Generated, header
+from pipeline.outputs.late import LATE_HOST, fetched
 from pipeline.outputs.references import Reference, reference
 from pipeline.outputs.shortfalls import Shortfall, shortfall_page
 from pipeline.outputs.subject import Subject
@@ -23,6 +26,7 @@ FOLDER = "deploy/openshell"
 """Where the files are, a folder for each agent."""
 _SORT = "openshell"
 _READ_ONLY = ("/dev/urandom", "/etc", "/lib", "/opt", "/proc", "/usr", "/var/log")
+_CURL = "/usr/bin/curl"
 _READ_WRITE = ("/dev/null", "/tmp")  # noqa: S108 (in the container)
 
 
@@ -35,17 +39,13 @@ def openshell_files(subject: Subject) -> tuple[Generated, ...]:
 
 def policy(subject: Subject, one: Chosen) -> dict[str, Any]:
     """Return the policy for an agent in the image chosen for it."""
-    endpoints = [
-        {"host": item.host, "port": item.port, "protocol": "rest", "enforcement": "enforce", "access": "full"}
-        for item in hosts((one.agent,))
-    ]
-    network = {
-        one.agent.name.replace("-", "_"): {
-            "name": one.agent.name,
-            "endpoints": endpoints,
-            "binaries": [{"path": path} for path in _binaries(subject, one)],
-        }
-    }
+    name, late = one.agent.name, fetched(subject.catalog, one.parts.name, one.user) is not None
+    reached = hosts((one.agent,))
+    network = {}
+    if reached:
+        network[name.replace("-", "_")] = _allowed(name, reached, _binaries(subject, one, late=late))
+    if late:
+        network[f"{name.replace('-', '_')}_first_run"] = _allowed(f"{name}, first run", (LATE_HOST,), [_CURL])
     return {
         "version": 1,
         "filesystem_policy": {
@@ -55,11 +55,11 @@ def policy(subject: Subject, one: Chosen) -> dict[str, Any]:
         },
         "landlock": {"compatibility": "best_effort"},
         "process": {"run_as_user": str(one.user.uid), "run_as_group": str(one.user.gid)},
-        **({"network_policies": network} if endpoints else {}),
+        **({"network_policies": network} if network else {}),
     }
 
 
-def shortfalls(one: Chosen, image: Reference, *, ready: bool) -> Iterator[Shortfall]:
+def shortfalls(one: Chosen, image: Reference, *, ready: bool, late: bool = False) -> Iterator[Shortfall]:
     """Yield what is declared and the policy cannot enforce."""
     spec = one.agent.model.spec
     if not ready:
@@ -73,6 +73,12 @@ def shortfalls(one: Chosen, image: Reference, *, ready: bool) -> Iterator[Shortf
             f"image `{image.name}`",
             "Not published, so there is no digest to start a sandbox from.",
             f"Publish it, `agc build {image.name} --output push:REGISTRY/NAMESPACE`.",
+        )
+    if late:
+        yield Shortfall(
+            f"programs of `{one.agent.name}`",
+            "Fetched at first run into a folder that anything in the sandbox may write to, and known by that folder.",
+            "Where that is too little, start the sandbox from an image of your own registry, marked private.",
         )
     for secret in spec.secrets:
         yield Shortfall(
@@ -115,18 +121,29 @@ def _files(subject: Subject, one: Chosen, suited: set[str]) -> Iterator[Generate
     yield Generated(f"{FOLDER}/{name}/policy.yaml", yaml_text(comments, policy(subject, one)))
     about = "What `policy.yaml`, a policy of OpenShell, cannot enforce."
     title = f"{one.agent.model.metadata.title or name} in OpenShell"
-    found = shortfalls(one, image, ready=one.parts.base.name in suited)
+    late = fetched(subject.catalog, one.parts.name, one.user) is not None
+    found = shortfalls(one, image, ready=one.parts.base.name in suited, late=late)
     yield Generated(f"{FOLDER}/{name}/REPORT.md", shortfall_page(_SORT, source, title, about, found))
 
 
-def _binaries(subject: Subject, one: Chosen) -> list[str]:
+def _allowed(name: str, reached: Iterable[Egress], binaries: Iterable[str]) -> dict[str, Any]:
+    """Return what lets these programs reach these hosts."""
+    endpoints = [
+        {"host": item.host, "port": item.port, "protocol": "rest", "enforcement": "enforce", "access": "full"}
+        for item in reached
+    ]
+    return {"name": name, "endpoints": endpoints, "binaries": [{"path": path} for path in binaries]}
+
+
+def _binaries(subject: Subject, one: Chosen, *, late: bool) -> list[str]:
     """Return the files the kernel runs when the agent runs, and the folder of what it brings along.
 
-    A script is run by a toolchain: the one whose capability the agent requires.
+    A script is run by a toolchain: the one whose capability the agent requires. What is fetched at first run lies
+    below what OpenShell gives it as HOME.
     """
     commands = program_commands(f"agents/{one.agent.name}", one.agent)
     required = {requirement.partition(" ")[0] for requirement in one.agent.model.spec.requires}
-    found = {f"/opt/agents/{one.agent.name}/**"}
+    found = {f"{one.workspace}/{SHELF}/**" if late else f"/opt/agents/{one.agent.name}/**"}
     if any(file.endswith((".js", ".mjs", ".cjs")) for file in commands.values()):
         for toolchain in subject.project.definitions.toolchains.values():
             files = {path.rpartition("/")[2]: file for path, file in toolchain_commands(toolchain).items()}

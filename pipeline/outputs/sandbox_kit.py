@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.models.parts import Secret
+from pipeline.models.parts import Secret, Volume
 from pipeline.outputs.agents import Chosen, chosen, hosts, ports, secrets, volumes
 from pipeline.outputs.documents import yaml_text
 from pipeline.outputs.generated import Generated, header
+from pipeline.outputs.late import LATE_HOST, fetched
 from pipeline.outputs.references import Reference, reference
 from pipeline.outputs.services import SERVICES
 from pipeline.outputs.shortfalls import Shortfall, shortfall_page
@@ -34,8 +35,11 @@ def sandbox_files(subject: Subject) -> tuple[Generated, ...]:
     return tuple(file for one in chosen(subject) for file in _files(subject, one))
 
 
-def descriptor(one: Chosen, image: Reference, version: str) -> dict[str, Any]:
-    """Return the descriptor of the kit for an agent, whose locked version is `version`."""
+def descriptor(one: Chosen, image: Reference, version: str, late: Volume | None = None) -> dict[str, Any]:
+    """Return the descriptor of the kit for an agent, whose locked version is `version`.
+
+    `late` keeps what its image fetches at first run.
+    """
     about = one.agent.model.metadata
     document: dict[str, Any] = {
         "schemaVersion": "3",
@@ -46,7 +50,7 @@ def descriptor(one: Chosen, image: Reference, version: str) -> dict[str, Any]:
         "licenses": [one.agent.model.spec.licence.name],
         "kind": "workload",
         "provides": [f"{one.agent.name}@{version}" if _VERSION.fullmatch(version) else ""],
-        "capabilities": [*_capabilities(one)],
+        "capabilities": [*_capabilities(one, late)],
         "build": f"FROM {image.text}\n",
     }
     return {key: value for key, value in document.items() if value not in ("", [""], [])}
@@ -99,18 +103,20 @@ def _files(subject: Subject, one: Chosen) -> Iterator[Generated]:
     source = f"definitions/agents/{name}.yaml"
     comments = ("# syntax=docker/sandbox-kit:3", header(_SORT, source, "#"), f"# {image.comment}")
     lock = subject.project.locks.agents.get(name)
-    document = descriptor(one, image, lock.version if lock else "")
+    late = fetched(subject.catalog, one.parts.name, one.user)
+    document = descriptor(one, image, lock.version if lock else "", late)
     yield Generated(f"{FOLDER}/{name}/{name}.yaml", yaml_text(comments, document))
     about = f"What `{name}.yaml`, a descriptor of the sandbox kit specification v3, cannot hold to."
     title = f"{one.agent.model.metadata.title or name} as a sandbox kit"
     yield Generated(f"{FOLDER}/{name}/REPORT.md", shortfall_page(_SORT, source, title, about, shortfalls(one, image)))
 
 
-def _capabilities(one: Chosen) -> Iterator[dict[str, Any]]:
+def _capabilities(one: Chosen, late: Volume | None) -> Iterator[dict[str, Any]]:
     program = (one.agent,)
     # The host starts the agent and honours the identity that the image states: our user is not called `agent`.
     yield {"type": f"{_TYPE}/sbx@1"}
-    if allowed := hosts(program):
+    kept = [*volumes(program), *([late] if late else [])]
+    if allowed := [*hosts(program), *([LATE_HOST] if late else [])]:
         allow = [f"{item.host}:{item.port}" for item in allowed]
         yield {"type": f"{_TYPE}/network-policy@1", "config": {"runtime": {"allow": allow}}}
     for secret in secrets(program):
@@ -118,13 +124,13 @@ def _capabilities(one: Chosen) -> Iterator[dict[str, Any]]:
             optional = {} if secret.required else {"optional": True}
             text = secret.description
             yield {"type": f"{_TYPE}/credential@1", **optional, "description": text, "config": config}
-    for volume in volumes(program):
+    for volume in kept:
         described = {"description": volume.description} if volume.description else {}
         config = {"path": volume.path, "size": _SIZES[volume.purpose]}
         yield {"type": f"{_TYPE}/volume@1", **described, "config": config}
     for port in ports(program):
         yield {"type": f"{_TYPE}/port@1", "config": {"name": port.name, "container": port.port}}
-    if paths := [volume.path for volume in volumes(program)]:
+    if paths := [volume.path for volume in kept]:
         yield {"type": f"{_TYPE}/lifecycle@1", "config": {"startup": [_owned(one, paths)]}}
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pipeline.catalog.record import Catalog
 from pipeline.outputs.commands import CommandText
+from pipeline.outputs.late import as_published
+from pipeline.resolve.stack_plan import StackPlan
 from pipeline.stages.project import Project
 
 
@@ -26,3 +28,10 @@ class Subject:
     catalog: Catalog
     commands: tuple[CommandText, ...] = ()
     files: tuple[str, ...] = ()
+
+    def stacks(self) -> tuple[StackPlan, ...]:
+        """Return the project's stacks, with what their images need in the form in which they were published.
+
+        Raises ErrorGroup with all that is wrong with them.
+        """
+        return tuple(as_published(stack, self.catalog) for stack in self.project.stacks())

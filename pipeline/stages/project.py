@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import AgcError, UsageError
+from pipeline.errors import AgcError, DefinitionError, ErrorGroup, UsageError
 from pipeline.models.defined import Definitions
 from pipeline.models.load import load_definitions
 from pipeline.platform import Platform
@@ -55,7 +55,14 @@ class Project:
 
     def stacks(self, *names: str) -> tuple[StackPlan, ...]:
         """Return the stacks called `names`, all where none is given; raises ErrorGroup with all that is wrong."""
-        return plan_stacks(self.definitions, self.locks, names)
+        plans = plan_stacks(self.definitions, self.locks, names)
+        if errors := tuple(_outside(plan) for plan in plans if not self._inside(plan.workspace)):
+            raise ErrorGroup(errors)
+        return plans
+
+    def _inside(self, folder: str) -> bool:
+        """Tell whether a folder of the project lies in it when links are followed."""
+        return (self.folder / folder).resolve().is_relative_to(self.folder.resolve())
 
     def check_policy(self) -> None:
         """Raise ErrorGroup with every policy check that the definitions do not pass."""
@@ -90,3 +97,11 @@ def load_project(folder: Path, environment: Mapping[str, str]) -> Project:
     definitions = load_definitions([layer / "definitions" for layer in layers], folder)
     locks, damage = read_locks([layer / "registry" / "lock" for layer in layers], definitions)
     return Project(folder, settings, definitions, locks, damage)
+
+
+def _outside(stack: StackPlan) -> DefinitionError:
+    return DefinitionError(
+        f"the workspace `{stack.workspace}` is a link to a folder outside the project",
+        location=stack.defined.at("spec", "workspace"),
+        remedy="make it a folder; who wants another one on their machine names it as WORKSPACE in .env",
+    )

@@ -54,12 +54,15 @@ def test_actionlint_would_notice(tmp_path: Path) -> None:
     assert 'undefined variable "varz"' in done.stdout
 
 
-def test_shellcheck_takes_the_script() -> None:
-    """It runs in the shell of whatever machine a job gets."""
+def test_shellcheck_takes_the_scripts() -> None:
+    """They run in the shell of whatever machine a job or a stack gets."""
     if SHELLCHECK is None:
         pytest.skip("shellcheck is not installed")
 
-    command = [SHELLCHECK, str(CHECKOUT / "ci" / "lock-update")]
+    stacks = CHECKOUT / "deploy" / "compose"
+    scripts = [CHECKOUT / "ci" / "lock-update", *stacks.glob("*/prepare"), *stacks.glob("*/config/enter")]
+    assert len(scripts) >= 3
+    command = [SHELLCHECK, *map(str, scripts)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
 
     assert (done.returncode, done.stdout) == (0, "")

@@ -163,3 +163,14 @@ def started(
         yield running
     finally:
         running.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
+
+
+@contextmanager
+def stack_left(folder: Path, agc: Agc) -> Iterator[None]:
+    """Leave nothing of the stack in `folder`, whoever started it."""
+    try:
+        yield
+    finally:
+        command = ["docker-compose", "-f", str(folder / "compose.yaml"), "-p", folder.name, "down", "--volumes"]
+        command += ["--remove-orphans", "--timeout", "5"]
+        subprocess.run(command, check=False, capture_output=True, timeout=240, env=agc.variables())

@@ -5,42 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.docker.conftest import Docker
+from tests.docker.devcontainer_cli import Cli, devcontainer_command
 from tests.engine.support import CHECKOUT, IMAGE, Run
-from tests.tools import npm_tool
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
-
-PACKAGE, PROGRAM = "@devcontainers/cli@0.89.0", "@devcontainers/cli/devcontainer.js"
-
-
-@dataclass(frozen=True, slots=True)
-class Cli:
-    """The CLI on a Docker daemon and a folder of work."""
-
-    command: tuple[str, ...]
-    docker: Docker
-    folder: Path
-
-    def __call__(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run it."""
-        kept = {"PATH": os.environ["PATH"], "HOME": str(self.folder.parent), "DOCKER_HOST": self.docker.host}
-        command = [*self.command, verb, "--workspace-folder", str(self.folder), *arguments]
-        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, env=kept)
-
-    def inside(self, *command: str) -> str:
-        """Return what a command prints in the container."""
-        done = self("exec", *command)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def opened(docker: Docker, loaded: Run, folder: Path) -> Iterator[tuple[Cli, dict[str, Any]]]:
     """Open the folder, and remove the container and its volumes at the end."""
-    cli = Cli(npm_tool(PACKAGE, PROGRAM), docker, folder)
-    done = cli("up")
-    assert done.returncode == 0, done.stdout + done.stderr
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    cli = Cli(devcontainer_command(), docker, folder)
+    told = cli.up()
     try:
         yield cli, told
     finally:
@@ -70,7 +43,7 @@ def opened(docker: Docker, loaded: Run, folder: Path) -> Iterator[tuple[Cli, dic
 
 def test_the_cli_reads_what_was_generated(docker: Docker, loaded: Run, folder: Path) -> None:
     """Every key is among those it found."""
-    done = Cli(npm_tool(PACKAGE, PROGRAM), docker, folder)("read-configuration")
+    done = Cli(devcontainer_command(), docker, folder)("read-configuration")
     assert done.returncode == 0, done.stderr
     read = json.loads(done.stdout.splitlines()[-1])["configuration"]
 

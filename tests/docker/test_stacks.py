@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 from tests.docker.compose_tool import obtain_compose
+from tests.docker.devcontainer_cli import Cli, devcontainer_command
 from tests.docker.stacks import (
     TASK,
     UPSTREAM,
@@ -19,6 +22,7 @@ from tests.docker.stacks import (
     fenced_daemon,
     mock_service,
     project_with,
+    stack_left,
     started,
 )
 from tests.engine.support import CHECKOUT, Agc
@@ -332,3 +336,28 @@ def test_a_required_secret_that_is_empty_is_refused(
         log = running.log("openclaw")
 
     assert "the secret OPENCLAW_GATEWAY_TOKEN is required: write it to secrets/OPENCLAW_GATEWAY_TOKEN" in log
+
+
+def test_an_editor_opens_a_stack(client: Agc, docker: FencedDocker, images: None, tmp_path: Path) -> None:
+    """From files as they are generated: what must be there is made; fence and start script are the stack's."""
+    for name in ("definitions/stacks", "deploy/compose", "deploy/devcontainers/stacks"):
+        shutil.copytree(CHECKOUT / name, tmp_path / "project" / name)
+    folder = tmp_path / "project"
+    stack = folder / "deploy" / "compose" / "solo-claude"
+    file = folder / "deploy" / "devcontainers" / "stacks" / "solo-claude" / "devcontainer.json"
+    cli = Cli(devcontainer_command(), docker, folder, file, client.variables()["PATH"])
+    with stack_left(stack, client):
+        told = cli.up()
+        (stack / "secrets" / "ANTHROPIC_API_KEY").write_text("canary-5c1d-key")
+        cli.inside("sh", "-c", "id -un > opened && touch ~/.claude/mine")
+        again = cli.up()
+        refused = cli.inside("sh", "-c", "curl -sS -m 10 -o /dev/null -w '%{http_code}' http://example.com || true")
+        key = cli.inside("/run/agc/enter", "sh", "-c", 'echo "$ANTHROPIC_API_KEY"')
+        (found,) = json.loads(docker("inspect", told["containerId"]).stdout)
+
+    assert (told["outcome"], told["remoteUser"], told["remoteWorkspaceFolder"]) == ("success", "dev", "/workspace")
+    assert again["containerId"] == told["containerId"]
+    assert (folder / "workspace" / "opened").read_text() == "dev\n"
+    assert (refused, key) == ("403", "canary-5c1d-key")
+    assert found["HostConfig"]["ReadonlyRootfs"] is True
+    assert found["HostConfig"]["CapDrop"] == ["ALL"]

@@ -76,7 +76,7 @@ class Values:
 
 def helm_files(subject: Subject) -> tuple[Generated, ...]:
     """Return the chart of each stack."""
-    return tuple(file for stack in subject.project.stacks() for file in _files(subject, stack))
+    return tuple(file for stack in subject.stacks() for file in _files(subject, stack))
 
 
 def default_values(stack: StackPlan, catalog: Catalog) -> dict[str, Any]:

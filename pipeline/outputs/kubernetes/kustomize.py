@@ -24,7 +24,7 @@ _API = "kustomize.config.k8s.io/v1beta1"
 
 def kubernetes_files(subject: Subject) -> tuple[Generated, ...]:
     """Return base, variant for Cilium and report of each stack."""
-    return tuple(file for stack in subject.project.stacks() for file in _files(subject, stack))
+    return tuple(file for stack in subject.stacks() for file in _files(subject, stack))
 
 
 def _files(subject: Subject, stack: StackPlan) -> Iterator[Generated]:

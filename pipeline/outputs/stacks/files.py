@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import shlex
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +21,9 @@ from pipeline.stages.stack_running import FOLDER
 PROXY_IMAGE = "egress-proxy"
 """The image of the proxies beside services."""
 
+PREPARE = "prepare"
+"""The script that makes what must be there before a stack starts, for whoever has Docker Compose and no `agc`."""
+
 _TEXTS = MappingProxyType(
     {
         "compose.yaml": "compose.yaml",
@@ -27,16 +31,18 @@ _TEXTS = MappingProxyType(
         ".gitignore": "gitignore",
         "README.md": "README.md",
         "config/enter": "enter",
+        PREPARE: "prepare",
         "secrets/README.md": "secrets.md",
         "secrets/.gitignore": "secrets.gitignore",
     }
 )
 """Files of every stack, each with its template."""
+_EXECUTABLE = frozenset({"config/enter", PREPARE})
 
 
 def compose_files(subject: Subject) -> tuple[Generated, ...]:
     """Return the files of every stack of a project."""
-    return tuple(file for stack in subject.project.stacks() for file in stack_files(subject, stack))
+    return tuple(file for stack in subject.stacks() for file in stack_files(subject, stack))
 
 
 def stack_files(subject: Subject, stack: StackPlan) -> tuple[Generated, ...]:
@@ -45,9 +51,7 @@ def stack_files(subject: Subject, stack: StackPlan) -> tuple[Generated, ...]:
     source = stack.defined.at().file
     known = _values(subject.catalog, stack, folder) | {"header": partial(header, "compose", source)}
     files = [
-        Generated(
-            f"{folder}/{path}", render(subject.templates, f"compose/{template}.j2", **known), path == "config/enter"
-        )
+        Generated(f"{folder}/{path}", render(subject.templates, f"compose/{template}.j2", **known), path in _EXECUTABLE)
         for path, template in _TEXTS.items()
     ]
     top = header("compose", source, "#")
@@ -73,6 +77,7 @@ def _values(catalog: Catalog, stack: StackPlan, folder: str) -> dict[str, Any]:
         "stack": stack,
         "about": stack.defined.model.metadata,
         "workspace": workspace,
+        "quoted": shlex.quote(workspace),
         "shares": any(one.service.workspace for one in stack.services),
         "services": [
             (one, image_of(catalog, one.image), block(agent_service(stack, one, workspace), 4))

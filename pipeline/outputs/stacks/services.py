@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.compose.config import INIT, beside
@@ -44,8 +45,8 @@ def agent_service(stack: StackPlan, plan: ServicePlan, workspace: str) -> dict[s
     found |= _fence(plan.service.memory, plan.service.pids, read_only=service.read_only)
     if service.read_only:
         # `exec`, because agents write programs and run them; the workspace would let them do so anyway.
-        owned = f"uid={plan.user.uid},gid={plan.user.gid}"
-        found["tmpfs"] = ["/tmp:exec,mode=1777", f"{plan.user.home}:exec,mode=0755,{owned}"]  # noqa: S108  # in a container
+        owned = f"exec,mode=0755,uid={plan.user.uid},gid={plan.user.gid}"
+        found["tmpfs"] = ["/tmp:exec,mode=1777", *(f"{path}:{owned}" for path in _own_folders(plan))]  # noqa: S108  # in a container
     if service.cpus:
         found["cpus"] = service.cpus
     if plan.health:
@@ -92,6 +93,14 @@ def ingress_service(stack: StackPlan) -> dict[str, Any]:
 def variable(*words: str) -> str:
     """Return the name of a variable of `.env`."""
     return "_".join(words).replace("-", "_").upper()
+
+
+def _own_folders(plan: ServicePlan) -> list[str]:
+    """Return the home folder and those in it that lie above a volume: whoever mounts that makes them, as root."""
+    home = PurePosixPath(plan.user.home)
+    paths = (PurePosixPath(one.volume.path) for one in plan.volumes)
+    above = {str(folder) for path in paths for folder in path.parents if folder != home and folder.is_relative_to(home)}
+    return [str(home), *sorted(above)]
 
 
 def _checks(plan: ServicePlan) -> list[str]:

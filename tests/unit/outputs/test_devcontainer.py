@@ -19,6 +19,11 @@ KNOWN = {
     *("init", "runArgs", "securityOpt", "mounts", "containerEnv", "secrets", "forwardPorts", "portsAttributes"),
     "postStartCommand",
 }
+# Those of one made from a Compose file.
+KNOWN_OF_STACKS = {
+    *("name", "dockerComposeFile", "initializeCommand", "service", "runServices", "shutdownAction", "overrideCommand"),
+    *("remoteUser", "updateRemoteUserUID", "workspaceFolder", "secrets"),
+}
 
 
 def read(image: str, subject: Subject = SUBJECT) -> dict[str, Any]:
@@ -114,4 +119,13 @@ def test_a_stack_is_opened_in_the_service_people_work_in(stack: str, service: st
     assert document["dockerComposeFile"] == f"../../../compose/{stack}/compose.yaml"
     assert (document["overrideCommand"], document["updateRemoteUserUID"]) == (False, False)
     assert (document["remoteUser"], document["workspaceFolder"]) == ("dev", "/workspace")
-    assert "ANTHROPIC_API_KEY" in document["secrets"]
+    assert document["initializeCommand"] == ["sh", f"${{localWorkspaceFolder}}/deploy/compose/{stack}/prepare"]
+    assert document.keys() <= KNOWN_OF_STACKS
+
+
+@pytest.mark.parametrize("stack", ["solo-claude", "dual-agent", "gateway-headroom"])
+def test_a_stack_asks_for_the_secrets_it_gives_to_a_service(stack: str) -> None:
+    """And for none that it leaves out."""
+    (plan,) = PROJECT.stacks(stack)
+
+    assert read(f"stacks/{stack}")["secrets"].keys() == {secret.name for secret in plan.secrets}

@@ -105,6 +105,25 @@ def test_a_workspace_outside_the_project_is_refused(name: str, tmp_path: Path) -
     assert str(caught.value).startswith("definitions/stack.yaml:6:3")
 
 
+def test_a_workspace_that_leads_outside_the_project_is_refused(tmp_path: Path) -> None:
+    """A link in a project somebody cloned is no way to mount the host; one that stays inside is."""
+    (tmp_path / "project" / "inner").mkdir(parents=True)
+    (tmp_path / "project" / "workspace").symlink_to("/etc")
+    (tmp_path / "project" / "near").symlink_to("inner")
+    services = "    a:\n      image: node-bun-claude\n"
+    with pytest.raises(ErrorGroup) as caught:
+        plan(tmp_path / "project", services, HEAD.replace("  services", "  workspace: workspace\n  services"))
+
+    (error,) = caught.value.errors
+    assert "is a link to a folder outside the project" in error.message
+    assert str(error.location) == "definitions/stack.yaml:6:3"
+    assert "WORKSPACE" in error.remedy
+    (tmp_path / "project" / "definitions" / "stack.yaml").write_text(
+        HEAD.replace("  services", "  workspace: near\n  services") + services
+    )
+    assert load_project(tmp_path / "project", {}).stacks()
+
+
 def test_what_looks_like_a_credential_is_refused_and_not_repeated(tmp_path: Path) -> None:
     """Whatever it is called, and the message does not have it."""
     with pytest.raises(ErrorGroup) as caught:
