@@ -33,7 +33,7 @@ def devcontainer_files(subject: Subject) -> tuple[Generated, ...]:
     """Return the devcontainer.json of every image of the project with an agent, and of every stack that has one."""
     found = (item for item in subject.project.combinations if not item.reason and item.parts.agent)
     images = tuple(_file(subject, item.parts) for item in found)
-    return images + tuple(_stack_file(stack) for stack in subject.stacks() if _opened(stack))
+    return images + tuple(_stack_file(stack) for stack in subject.stacks() if opened(stack))
 
 
 def devcontainer(image: str, parts: Parts, late: Volume | None = None) -> dict[str, Any]:
@@ -107,11 +107,11 @@ def _stack_file(stack: StackPlan) -> Generated:
         header(_SORT, f"definitions/stacks/{stack.name}.yaml", "//"),
         f"// Opened where it lies: devcontainer up --config {FOLDER}/stacks/{stack.name}/devcontainer.json",
     )
-    text = json_text(comments, stack_devcontainer(stack, _opened(stack)[0]))
+    text = json_text(comments, stack_devcontainer(stack, opened(stack)[0]))
     return Generated(f"{FOLDER}/stacks/{stack.name}/devcontainer.json", text)
 
 
-def _opened(stack: StackPlan) -> tuple[ServicePlan, ...]:
+def opened(stack: StackPlan) -> tuple[ServicePlan, ...]:
     """Return the services that work in the workspace, the one a person is most likely to want first."""
     agents = (one for one in stack.services if one.service.workspace and one.parts.agent)
     return tuple(sorted(agents, key=lambda one: (bool(one.service.profile), bool(one.ports), one.name)))

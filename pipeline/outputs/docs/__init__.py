@@ -17,7 +17,7 @@ from pipeline.outputs.docs.markdown import page, prose, table
 from pipeline.outputs.docs.picture import chain_picture, layer_picture
 from pipeline.outputs.docs.programs import program_page
 from pipeline.outputs.docs.schemas import schema_pages
-from pipeline.outputs.docs.stacks import stack_page, stacks_of
+from pipeline.outputs.docs.stacks import stack_page
 from pipeline.outputs.generated import Generated
 from pipeline.outputs.generated import header as header_line
 from pipeline.outputs.subject import Subject
@@ -49,8 +49,8 @@ def docs_files(subject: Subject) -> tuple[Generated, ...]:
         if one.model.spec.images
     ]
     pages += [
-        _file(f"stacks/{name}", f"the definition of stack {name}", stack_page(name, one, subject))
-        for name, one in sorted(stacks_of(subject).items())
+        _file(f"stacks/{one.name}", f"the definition of stack {one.name}", stack_page(one, subject))
+        for one in project.stacks()
     ]
     pages.append(_index(subject, [page.path for page in pages]))
     return (*pages, *(_own(subject) if subject.own else ()))
@@ -74,7 +74,7 @@ def _index(subject: Subject, paths: Iterable[str]) -> Generated:
     for title, folder, found in (
         *groups,
         ("Bases", "bases", definitions.bases),
-        ("Stacks", "stacks", stacks_of(subject)),
+        ("Stacks", "stacks", definitions.stacks),
     ):
         rows = [
             (f"[{name}]({folder}/{name}.md)", prose(one.model.metadata.description))

@@ -8,6 +8,7 @@ from pipeline.models.defined import Defined
 from pipeline.models.kinds import Base
 from pipeline.outputs.docs.markdown import code, codes, prose, section, table, text
 from pipeline.outputs.docs.programs import package_words, smoke_rows
+from pipeline.outputs.docs.running import run_base
 from pipeline.outputs.subject import Subject
 from pipeline.resolve.capabilities import provided
 from pipeline.resolve.matrix import Combination
@@ -25,6 +26,8 @@ def base_page(base: Defined[Base], subject: Subject) -> Iterator[str]:
     rows = ((code(name), code(version) if version else "") for name, version in sorted(has.items()))
     yield from section("What it provides", table(("Capability", "Version"), rows))
     yield from section("Toolchains", table(("Toolchain", "Made of"), _toolchains(base, subject)))
+    if any(item.parts.agent is None and not item.reason for item in project.combinations if item.parts.base is base):
+        yield from section("Run it", run_base(base.name, base.model.spec.user, base.model.spec.workspace))
     env = ((code(key), code(value)) for key, value in sorted(base.model.spec.env.items()))
     yield from section("Environment", table(("Variable", "Value"), env))
     here = [item for item in project.combinations if item.parts.base is base]
@@ -50,6 +53,8 @@ def _facts(base: Defined[Base], subject: Subject) -> Iterator[tuple[str, str]]:
     yield "User", f"{code(spec.user.name)}, {spec.user.uid}:{spec.user.gid}, home {code(spec.user.home)}"
     yield "Workspace", code(spec.workspace)
     yield "Platforms", ", ".join(root.model.spec.platforms)
+    yield "Volumes, ports, hosts", "none of its own; agents and toolpacks declare theirs"
+    yield "Licences", f"those of its packages: `agc sbom {base.name}`, once it is built"
 
 
 def _toolchains(base: Defined[Base], subject: Subject) -> Iterator[tuple[str, str]]:

@@ -9,9 +9,9 @@ from types import MappingProxyType
 from pipeline.models.defined import Program
 from pipeline.models.packages import ImageFiles, NpmArchive, Package, PypiPackage
 from pipeline.models.parts import SmokeTest
-from pipeline.outputs.docs.markdown import code, codes, fenced, link, prose, section, table, text
+from pipeline.outputs.docs.markdown import code, codes, link, prose, section, table, text
 from pipeline.outputs.docs.ready import ready_made
-from pipeline.outputs.docs.stacks import image_of, stacks_of
+from pipeline.outputs.docs.running import run_it
 from pipeline.outputs.subject import Subject
 from pipeline.resolve.matrix import Combination
 from pipeline.resolve.pins import PackagesLock
@@ -37,9 +37,9 @@ def program_page(program: Program, lock: PackagesLock | None, subject: Subject) 
     images = [item for item in found if not item.reason]
     yield from section("Images", _images(images, [item for item in found if item.reason]))
     names = [item.name for item in images]
-    yield from section("Run it", _run(program, images))
+    yield from section("Run it", run_it(program, images, subject))
     yield from section("Ready-made", ready_made((program.name, *names), subject))
-    yield from section("In stacks", _stacks(program, names, subject))
+    yield from section("In stacks", _stacks(program, subject))
     yield from section("Secrets", _secrets(program))
     yield from section(
         "Environment",
@@ -118,47 +118,15 @@ def _images(images: Iterable[Combination], others: Iterable[Combination]) -> Ite
     yield from table(("Not on", "Because"), refused)
 
 
-def _run(program: Program, images: Iterable[Combination]) -> Iterator[str]:
-    names = [item.name for item in sorted(images, key=lambda item: (item.parts.toolpack is not None, item.name))]
-    if not names:
-        return
-    image = program.name if program.name in names else names[0]
-    spec = program.model.spec
-    yield "Built into a Docker on this machine, and run from there:"
-    yield ""
-    yield from fenced("sh", [f"agc build {image} -o docker", " \\\n  ".join(_start(program, image, "docker"))])
-    yield "By way of a registry, for Podman or another machine:"
-    yield ""
-    remote = " \\\n  ".join(_start(program, f"REGISTRY/NAMESPACE/{image}", "podman"))
-    yield from fenced("sh", [f"agc build {image} -o push:REGISTRY/NAMESPACE", remote])
-    if needed := [secret.name for secret in spec.secrets if secret.required]:
-        yield f"{codes(needed)} must be set in your shell; only the name is on the command line."
-        yield ""
-
-
-def _start(program: Program, image: str, tool: str) -> Iterator[str]:
-    """Yield the parts of a command that runs an image: needed secrets by name, volumes, ports on this machine alone."""
-    spec = program.model.spec
-    yield f"{tool} run --rm -it"
-    for secret in [one.name for one in spec.secrets if one.required] or [one.name for one in spec.secrets[:1]]:
-        yield f"-e {secret}"
-    yield '-v "$PWD":/workspace'
-    names: list[str] = []
-    for volume in spec.volumes:
-        names.append(f"{program.name}-{volume.purpose}")
-        again = names.count(names[-1])
-        yield f"-v {names[-1]}{again if again > 1 else ''}:{volume.path}"
-    yield from (f"-p 127.0.0.1:{one.port}:{one.port}" for one in spec.ports)
-    yield image
-
-
-def _stacks(program: Program, images: Iterable[str], subject: Subject) -> Iterator[str]:
-    wanted = {program.name, *images}
+def _stacks(program: Program, subject: Subject) -> Iterator[str]:
     rows = [
-        (f"[{name}](../stacks/{name}.md)", prose(stack.model.metadata.description))
-        for name, stack in sorted(stacks_of(subject).items())
-        if any(image_of(one) in wanted for one in stack.model.spec.services.values())
+        (f"[{stack.name}](../stacks/{stack.name}.md)", prose(stack.defined.model.metadata.description))
+        for stack in subject.project.stacks()
+        if any(program in one.parts.programs for one in stack.services)
     ]
+    if rows:
+        yield "Each page has the commands for Docker Compose, an editor and Kubernetes."
+        yield ""
     yield from table(("Stack", "What it is"), rows)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import TypeVar
 from xml.etree import ElementTree as ET
 
@@ -197,33 +197,96 @@ def test_the_picture_counts_layers_as_the_matrix_has_them() -> None:
     assert "toolchains/node<" in picture
 
 
-def test_a_stack_has_a_page_with_its_services() -> None:
-    """How they meet, which ports are taken on the host, and how it is started, where there is a file for that."""
-    service = SimpleNamespace(
-        image="node-bun-claude",
-        via="headroom",
-        depends_on=("mock",),
-        profile="extra",
-        workspace=True,
-        read_only=False,
-        ports=(SimpleNamespace(address="127.0.0.1", host=8080, name="gateway"),),
-        memory="4g",
-        pids=512,
-        cpus=None,
-        egress=(),
-    )
-    metadata = SimpleNamespace(title="", description="One agent.")
-    spec = SimpleNamespace(services={"claude": service})
-    stack = SimpleNamespace(model=SimpleNamespace(metadata=metadata, spec=spec))
+STACK = """\
+apiVersion: agentcontainers/v1
+kind: Stack
+metadata: {name: solo, description: One agent.}
+spec:
+  services:
+    gate:
+      image: headroom
+    claude:
+      image: node-bun-openclaw
+      via: gate
+      dependsOn: [mock]
+      profile: extra
+      workspace: true
+      readOnly: false
+      ports: [{name: gateway, host: 8080}]
+      env: {NOTE: x}
+    mock:
+      image: node-bun
+      profile: extra
+"""
 
-    page = "\n".join(stack_page("solo", stack, replace(OWN, files=("deploy/compose/solo/compose.yaml",))))
+
+def test_a_stack_has_a_page_with_its_services(tmp_path: Path) -> None:
+    """How they meet, what each reaches and keeps, its secrets, licences and limits."""
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "definitions" / "solo.yaml").write_text(STACK)
+    stack = next(one for one in load_project(tmp_path, {}).stacks() if one.name == "solo")
+
+    page = "\n".join(stack_page(stack, replace(OWN, files=("deploy/compose/solo/compose.yaml",))))
 
     assert "# solo" in page
-    notes = "reaches models only through `headroom`; waits for `mock`; only with the profile `extra`; has the workspace"
-    assert f"| `claude` | `node-bun-claude` | {notes}; may write to its root file system |" in page
+    notes = "reaches models only through `gate`; waits for `mock`; only with the profile `extra`; has the workspace"
+    (row,) = [line for line in page.splitlines() if line.startswith("| `claude` | [`node-bun-openclaw`]")]
+    assert row.endswith(f"| {notes}; may write to its root file system |")
+    assert f"| `{PROJECT.locks.agents['openclaw'].version}` |" in row
     assert "| `127.0.0.1:8080` | `claude` | gateway |" in page
-    assert "docker compose -f deploy/compose/solo/compose.yaml up" in page
-    assert "[`deploy/compose/solo`](../../../deploy/compose/solo)" in page
+    assert "| `claude` | `NOTE` | `x` |" in page
+    assert "| `solo_claude-state` | `claude` | `/home/dev/.openclaw` |" in page
+    assert "| `api.anthropic.com:443` | `gate` |" in page
+    assert "| `api.anthropic.com:443` | `claude` |" not in page
+    assert "| `OPENCLAW_GATEWAY_TOKEN` | yes |" in page
+    assert "| `claude` | 2g | 512 |" in page
+    assert "| `claude` | `openclaw` | MIT | baked |" in page
+
+
+def test_a_stack_says_how_it_is_started_in_each_form_there_are_files_for() -> None:
+    """With every image it needs, and what it waits for made first."""
+    page = {file.path: file.text for file in make(OWN, ("docs",))["docs"]}["docs/catalog/stacks/dual-agent.md"]
+
+    assert "agc build egress-proxy node-bun-claude node-bun-openclaw -o docker\nagc up dual-agent\n" in page
+    assert "compose.yaml exec claude /run/agc/enter claude\n" in page
+    editor = "deploy/devcontainers/stacks/dual-agent/devcontainer.json"
+    assert f"devcontainer up --workspace-folder . --config {editor}" in page
+    assert "kubectl apply -k deploy/kubernetes/dual-agent/base" in page
+    assert "helm install dual-agent deploy/helm/dual-agent" in page
+    assert "[`deploy/compose/dual-agent`](../../../deploy/compose/dual-agent)" in page
+    assert "### On Kubernetes" not in PAGES["docs/catalog/stacks/dual-agent.md"]
+
+
+def test_an_agent_says_how_it_is_run_in_each_form_there_are_files_for() -> None:
+    """In an editor, and in sandboxes: OpenShell where an image is ready for it."""
+    pages = {file.path: file.text for file in make(OWN, ("docs",))["docs"]}
+    claude, gemini = (pages[f"docs/catalog/agents/{name}.md"] for name in ("claude", "gemini"))
+
+    for page, name in ((claude, "claude"), (gemini, "gemini")):
+        assert f"cp -r deploy/devcontainers/node-bun-{name} MY-PROJECT/.devcontainer" in page
+        assert f"--file deploy/sandbox/{name}/{name}.yaml" in page
+    assert "--from REGISTRY/NAMESPACE/node-bun-openshell-claude --policy deploy/openshell/claude/policy.yaml" in claude
+    assert "openshell sandbox create" not in gemini
+    assert "-v claude-late:/home/dev/.cache/agc-late" in claude
+    assert "agc-late" not in gemini
+
+
+def test_a_base_says_how_it_is_run_where_it_is_an_image() -> None:
+    """With its own workspace."""
+    page = PAGES["docs/catalog/bases/node-bun-openshell.md"]
+
+    assert 'docker run --rm -it -v "$PWD":/sandbox node-bun-openshell' in page
+    assert "agc sbom node-bun-openshell" in page
+
+
+def test_what_lies_within_another_folder_is_not_linked_by_itself() -> None:
+    """A file that a stack gives to an agent is the stack's."""
+    given = "deploy/compose/solo/config/openclaw/home/x.json"
+    files = (given, "deploy/devcontainers/stacks/openclaw/devcontainer.json")
+    page = {file.path: file.text for file in docs_files(replace(OWN, files=files))}["docs/catalog/agents/openclaw.md"]
+
+    assert "deploy/compose/solo" not in page
+    assert "deploy/devcontainers/stacks/openclaw" in page
 
 
 class _Tags(HTMLParser):
