@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,8 @@ from tests.docker.stacks import (
     stack_left,
     started,
 )
-from tests.engine.support import CHECKOUT, Agc
+from tests.docs.test_examples import WITH_DOCKER, as_script, examples
+from tests.engine.support import AGC, CHECKOUT, Agc
 
 pytestmark = [pytest.mark.docker, pytest.mark.engine, pytest.mark.timeout(1800)]
 
@@ -336,6 +338,28 @@ def test_a_required_secret_that_is_empty_is_refused(
         log = running.log("openclaw")
 
     assert "the secret OPENCLAW_GATEWAY_TOKEN is required: write it to secrets/OPENCLAW_GATEWAY_TOKEN" in log
+
+
+def test_the_examples_of_the_page_about_stacks_work(
+    client: Agc, docker: FencedDocker, images: None, tmp_path: Path
+) -> None:
+    """As somebody who copies them would run them, in a project where nothing was made before."""
+    for name in ("definitions/stacks", "deploy/compose"):
+        shutil.copytree(CHECKOUT / name, tmp_path / name)
+    page = (CHECKOUT / "docs" / "how-to" / "compose.md").read_text(encoding="utf-8")
+    script = as_script(list(examples(page, WITH_DOCKER)))
+    assert "agc up solo-claude" in script
+    variables = client.variables()
+    variables["PATH"] = f"{AGC.parent}:{variables['PATH']}"
+    with stack_left(tmp_path / "deploy" / "compose" / "solo-claude", client):
+        done = subprocess.run(
+            ["sh", "-c", script], check=False, capture_output=True, text=True, timeout=600, env=variables, cwd=tmp_path
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert "solo-claude is up" in done.stdout
+    assert (tmp_path / "workspace").stat().st_uid == 1000
+    assert docker("volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project=solo-claude").stdout == ""
 
 
 def test_an_editor_opens_a_stack(client: Agc, docker: FencedDocker, images: None, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Examples in README and docs that say they are tested, run as they stand, in a folder of their own.
 
 A page says so in a comment above a block of shell: `<!-- tested -->`, or `<!-- tested, exit status 3 -->`. The blocks
-of a page are run one after the other in one shell. No engine answers: what needs one is not marked.
+of a page are run one after the other in one shell. No engine answers: what needs one is not marked so, but
+`<!-- tested with docker -->`, and is run in tests/docker. What every other command says is held against the command
+line in test_command_lines.py.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import pytest
 
 from tests.engine.support import AGC, CHECKOUT, NOWHERE
 
-MARK = re.compile(r"^<!-- tested(?:, exit status (\d+))? -->\n(```(\w*)\n(.*?)\n```$)?", re.DOTALL | re.MULTILINE)
+_BLOCK = r"\n(```(\w*)\n(.*?)\n```$)?"
+MARK = re.compile(rf"^<!-- tested(?:, exit status (\d+))? -->{_BLOCK}", re.DOTALL | re.MULTILINE)
+WITH_DOCKER = re.compile(rf"^<!-- tested with docker() -->{_BLOCK}", re.DOTALL | re.MULTILINE)
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 
 
@@ -29,9 +33,9 @@ class Example:
     status: int
 
 
-def examples(page: str) -> Iterator[Example]:
+def examples(page: str, marked: re.Pattern[str] = MARK) -> Iterator[Example]:
     """Yield the examples of a page in order; a mark without a block of shell below it is an error."""
-    for mark in MARK.finditer(page):
+    for mark in marked.finditer(page):
         assert mark[3] == "sh", f"no block of shell below {mark[0].splitlines()[0]}"
         yield Example(mark[4], int(mark[1] or 0))
 
@@ -80,6 +84,13 @@ def test_the_examples_of_a_page_work(page: Path, tmp_path: Path) -> None:
     done = run(list(examples(page.read_text(encoding="utf-8"))), tmp_path)
 
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_examples_with_docker_are_on_the_pages_that_tests_know() -> None:
+    """Those of other pages would be run nowhere."""
+    found = [page for page in PAGES if WITH_DOCKER.search(page.read_text(encoding="utf-8"))]
+
+    assert found == [CHECKOUT / "docs" / "how-to" / "compose.md"]
 
 
 def test_some_pages_have_examples() -> None:

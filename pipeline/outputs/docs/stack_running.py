@@ -40,10 +40,10 @@ def run_it(stack: StackPlan, subject: Subject) -> Iterator[str]:
     if has(f"{KUBERNETES}/{name}/base/kustomization.yaml"):
         yield from _form("On Kubernetes", _kubernetes(stack))
     if has(f"{HELM}/{name}/Chart.yaml"):
-        install = f"helm install {name} {HELM}/{name} --namespace {name} --create-namespace"
+        install = f"helm install {name} {HELM}/{name} --namespace {name}"
         yield "With Helm, the last line is:"
         yield ""
-        yield from fenced("sh", [f"{install} --set image.registry=REGISTRY/NAMESPACE"])
+        yield from fenced("sh", [install])
 
 
 def tested(stack: StackPlan, subject: Subject) -> Iterator[str]:

@@ -118,16 +118,17 @@ def _files(subject: Subject, stack: StackPlan) -> Iterator[Generated]:
     }
     yield Generated(f"{folder}/Chart.yaml", yaml_text(comments, chart))
     yield Generated(f"{folder}/values.yaml", yaml_text((*comments, *_values_comments(stack, subject.catalog)), values))
-    schema = json.dumps(values_schema(values), indent=2) + "\n"
+    schema = json.dumps(values_schema(values, header(_SORT, source, "").strip()), indent=2) + "\n"
     yield Generated(f"{folder}/values.schema.json", schema)
-    yield Generated(f"{folder}/templates/_helpers.tpl", f"{{{{- /* {header(_SORT, source, '')} */ -}}}}\n{_HELPERS}")
+    note = f"{{{{- /* {header(_SORT, source, '').strip()} */ -}}}}\n"
+    yield Generated(f"{folder}/templates/_helpers.tpl", note + _HELPERS)
     lets_out = {outside(service) for service in stack.services if service.egress}
     for name, documents in stack_objects(stack, Values()).items():
         yield Generated(f"{folder}/templates/{name}", _template(comments, documents, lets_out))
     if policies := tuple(cilium_policies(stack)):
         text = _within("if .Values.cilium.enabled", _escaped(yaml_text((), *policies)))
         yield Generated(f"{folder}/templates/hosts.yaml", "".join(f"{line}\n" for line in comments) + text)
-    yield Generated(f"{folder}/templates/NOTES.txt", _notes(stack))
+    yield Generated(f"{folder}/templates/NOTES.txt", note + _notes(stack))
     about = f"What of the stack the chart `{stack.name}` does not tell Kubernetes, or a cluster does not hold to."
     title = f"{stack.defined.model.metadata.title or stack.name} as a Helm chart"
     page = shortfall_page(_SORT, source, title, about, shortfalls(stack, subject.catalog))

@@ -12,9 +12,9 @@ _SECRETS = {
 }
 
 
-def values_schema(values: Mapping[str, Any]) -> dict[str, Any]:
+def values_schema(values: Mapping[str, Any], comment: str) -> dict[str, Any]:
     """Return the schema (draft 7) of values that have the form of `values`: the same keys and no others."""
-    return {"$schema": "http://json-schema.org/draft-07/schema#", **_of("", values)}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "$comment": comment, **_of("", values)}
 
 
 def _of(key: str, value: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from random import Random
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.models.defined import Definitions
-from pipeline.outputs.makers import MAKERS
+from pipeline.outputs.makers import MAKERS, make
 from tests.unit.outputs.subjects import PROJECT, SUBJECT, files
 
 Item = TypeVar("Item")
@@ -42,3 +43,12 @@ def test_the_order_of_files_changes_nothing(sort: str, random: Random) -> None:
     other = replace(SUBJECT, project=replace(PROJECT, definitions=another_order(PROJECT.definitions, random)))
 
     assert {file.path: file for file in MAKERS[sort](other)} == dict(files(sort))
+
+
+def test_every_file_says_what_made_it() -> None:
+    """Which generator, and what to change instead; what a stack gives to an agent has the agent's own form."""
+    for sort, several in make(SUBJECT, ()).items():
+        for file in several:
+            if not file.path.endswith("/.openclaw/openclaw.json"):
+                said = f"Made by `agc generate (--)?only {sort}`. Change .+ or your copy, not this file"
+                assert re.search(said, "\n".join(file.text.splitlines()[:4])), file.path

@@ -1,4 +1,4 @@
-{{- /*  Made by `agc generate --only helm`. Change definitions/stacks/solo-claude.yaml or your copy, not this file. */ -}}
+{{- /* Made by `agc generate --only helm`. Change definitions/stacks/solo-claude.yaml or your copy, not this file. */ -}}
 {{- define "stack.image" -}}
 {{- $name := .image.repository -}}
 {{- if .registry }}{{ $name = printf "%s/%s" .registry $name }}{{ end -}}
