@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from pipeline.errors import UsageError
 from pipeline.models.values import BinaryName, EnvName, FilePath, Name, NpmPackage, PypiPackageName, Text
 from pipeline.outputs.starter import Wish
 
+_COMMAND = "Which command does it install?"
 _BASES = {"npm": "node-bun", "pypi": "python"}
 
 
@@ -70,7 +72,8 @@ def command(
     if npm and pypi:
         raise UsageError("an agent comes from one package", remedy="give --npm or --pypi")
     if not (npm or pypi or agent) and sys.stdin.isatty():
-        agent, npm, pypi = _ask()
+        agent, npm, pypi, asked = _ask()
+        binary = binary or asked
     package = npm or pypi
     if not package:
         raise UsageError("no package was named", remedy="agc init DIR --agent NAME --npm PACKAGE, or --pypi PACKAGE")
@@ -97,15 +100,29 @@ def command(
     session.output.result(data, lambda: _lines(where, wish, written))
 
 
-def _ask() -> tuple[str, str | None, str | None]:
-    """Ask for agent and package."""
+def _ask() -> tuple[str, str | None, str | None, str | None]:
+    """Ask for agent and package, and for the command of one that is on PyPI, which does not say it."""
     try:
-        agent = typer.prompt("What is the agent called?", err=True)
+        agent = typer.prompt("What is the agent called?", err=True, value_proc=_answer(Name))
         npm = typer.confirm("Is it on npm? (no: on PyPI)", default=True, err=True)
-        package = typer.prompt("What is its package called there?", default=agent, err=True)
+        kind = NpmPackage if npm else PypiPackageName
+        package = typer.prompt("What is its package called there?", default=agent, err=True, value_proc=_answer(kind))
+        command = None if npm else typer.prompt(_COMMAND, default=package, err=True, value_proc=_answer(BinaryName))
     except typer.Abort as end:  # typer's name for Ctrl-C, and for the end of what is typed
         raise KeyboardInterrupt from end
-    return agent, package if npm else None, None if npm else package
+    return agent, package if npm else None, None if npm else package, command
+
+
+def _answer(kind: Any) -> Callable[[str], str]:
+    """Return what takes an answer, and has the question asked again where it cannot be meant."""
+
+    def take(text: str) -> str:
+        try:
+            return _checked(kind, text.strip(), "")
+        except UsageError as error:
+            raise typer.BadParameter(error.message.strip()) from error
+
+    return take
 
 
 def _name_of(package: str) -> str:
@@ -123,4 +140,5 @@ def _checked(kind: Any, value: str, option: str) -> str:
 def _lines(where: Path, wish: Wish, written: tuple[str, ...]) -> list[Line]:
     wrote = [line(Span("wrote ", "dim"), path) for path in written if not path.startswith("registry/schemas/")]
     here = "" if where == Path.cwd() else f"cd {where} && "
-    return [*wrote, line(), line("next: ", Span(f"{here}agc lock && agc build {wish.image}", "bold"))]
+    does = f", which is agc lock && agc build --locked {wish.image}"
+    return [*wrote, line(), line("next: ", Span(f"{here}make", "bold"), Span(does, "dim"))]

@@ -8,8 +8,10 @@ Rules kept here:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from pipeline.models.defined import Defined
 from pipeline.outputs.docs.bases import base_page
 from pipeline.outputs.docs.command_line import command_page
 from pipeline.outputs.docs.images import image_page
@@ -70,12 +72,14 @@ def _index(subject: Subject, paths: Iterable[str]) -> Generated:
     definitions = subject.project.definitions
     made = frozenset(paths)
     lines = ["# What there is", "", "[All images](images.md), with which agent fits which base and why not.", ""]
-    groups = (("Agents", "agents", definitions.agents), ("Toolpacks", "toolpacks", definitions.toolpacks))
-    for title, folder, found in (
-        *groups,
-        ("Bases", "bases", definitions.bases),
-        ("Stacks", "stacks", definitions.stacks),
-    ):
+    groups: tuple[tuple[str, Mapping[str, Defined[Any]]], ...] = (
+        ("Agents", definitions.agents),
+        ("Toolpacks", definitions.toolpacks),
+        ("Bases", definitions.bases),
+        ("Stacks", definitions.stacks),
+    )
+    for title, found in groups:
+        folder = title.lower()
         rows = [
             (f"[{name}]({folder}/{name}.md)", prose(one.model.metadata.description))
             for name, one in sorted(found.items())

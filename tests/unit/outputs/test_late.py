@@ -21,7 +21,7 @@ FOLDER = "/home/dev/.cache/agc-late"
 
 def published(image: str, folder: str = FOLDER) -> ImageRecord:
     """Return the record of an image that declares one more volume, as one does that fetches its program."""
-    settings = {"Volumes": {"/home/dev/.claude": {}, folder: {}}}
+    settings: dict[str, Any] = {"Volumes": {"/home/dev/.claude": {}, folder: {}}}
     platform = PlatformRecord(digest=DIGEST, config=DIGEST, settings=settings)
     return ImageRecord(digest=DIGEST, repositories=(f"ghcr.example/{image}",), platforms={"linux/amd64": platform})
 

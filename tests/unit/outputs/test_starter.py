@@ -43,7 +43,8 @@ def test_a_new_project_is_valid(options: list[str], tmp_path: Path, capsys: Capt
 
     assert main(["init", str(folder), *options, "--secret", "TOOL_KEY"]) == ExitCode.OK, capsys.readouterr().err
     base = "node-bun" if options is NPM else "python"
-    assert f"agc lock && agc build {base}-tool" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"next: cd {folder} && make, which is agc lock && agc build --locked {base}-tool" in " ".join(shown.split())
     assert main(["-C", str(folder), "validate"]) == ExitCode.OK, capsys.readouterr().err
     assert main(["-C", str(folder), "list-matrix", "--agent", "tool", "--json"]) == ExitCode.OK
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -182,7 +183,7 @@ class Terminal(io.StringIO):
 
 def test_somebody_at_a_terminal_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     """For what was not given; an empty line takes what is proposed."""
-    monkeypatch.setattr(sys, "stdin", Terminal("tool\nn\n\n"))
+    monkeypatch.setattr(sys, "stdin", Terminal("tool\nn\n\n\n"))
 
     assert main(["init", str(tmp_path)]) == ExitCode.OK, capsys.readouterr().err
     found = yaml.safe_load((tmp_path / "definitions" / "agents" / "tool.yaml").read_text())
