@@ -13,16 +13,20 @@ from pipeline.outputs.subject import Subject
 from tests.unit.outputs.subjects import DIGEST, PROJECT, PUBLISHED, SUBJECT, files
 
 AGENTS = [item.name for item in PROJECT.combinations if item.parts.agent and not item.reason]
-# The properties of a container made from an image, in the format's reference.
+# What the format knows of a container made from an image, each with the kind of its value.
 KNOWN = {
-    *("name", "image", "remoteUser", "updateRemoteUserUID", "workspaceFolder", "workspaceMount", "overrideCommand"),
-    *("init", "runArgs", "securityOpt", "mounts", "containerEnv", "secrets", "forwardPorts", "portsAttributes"),
-    "postStartCommand",
+    **dict.fromkeys(("name", "image", "remoteUser", "workspaceFolder", "workspaceMount", "postStartCommand"), str),
+    **dict.fromkeys(("updateRemoteUserUID", "overrideCommand", "init"), bool),
+    **dict.fromkeys(("runArgs", "securityOpt", "mounts", "forwardPorts"), list),
+    **dict.fromkeys(("containerEnv", "secrets", "portsAttributes"), dict),
 }
-# Those of one made from a Compose file.
+# And of one made from a Compose file.
 KNOWN_OF_STACKS = {
-    *("name", "dockerComposeFile", "initializeCommand", "service", "runServices", "shutdownAction", "overrideCommand"),
-    *("remoteUser", "updateRemoteUserUID", "workspaceFolder", "secrets"),
+    **dict.fromkeys(("name", "dockerComposeFile", "service", "remoteUser", "workspaceFolder"), str),
+    **dict.fromkeys(("overrideCommand", "updateRemoteUserUID"), bool),
+    **dict.fromkeys(("initializeCommand", "runServices"), list),
+    "shutdownAction": str,
+    "secrets": dict,
 }
 
 
@@ -45,7 +49,9 @@ def test_every_image_with_an_agent_has_one() -> None:
 @pytest.mark.parametrize("image", AGENTS)
 def test_it_says_what_the_format_knows_and_nothing_else(image: str) -> None:
     """An unknown key is passed over by some editors, and refused by others."""
-    assert read(image).keys() <= KNOWN
+    document = read(image)
+
+    assert [key for key, value in document.items() if type(value) is not KNOWN.get(key)] == []
 
 
 @pytest.mark.parametrize("image", ["node-bun-claude", "node-py-dotnet-openclaw-headroom"])
@@ -120,7 +126,7 @@ def test_a_stack_is_opened_in_the_service_people_work_in(stack: str, service: st
     assert (document["overrideCommand"], document["updateRemoteUserUID"]) == (False, False)
     assert (document["remoteUser"], document["workspaceFolder"]) == ("dev", "/workspace")
     assert document["initializeCommand"] == ["sh", f"${{localWorkspaceFolder}}/deploy/compose/{stack}/prepare"]
-    assert document.keys() <= KNOWN_OF_STACKS
+    assert [key for key, value in document.items() if type(value) is not KNOWN_OF_STACKS.get(key)] == []
 
 
 @pytest.mark.parametrize("stack", ["solo-claude", "dual-agent", "gateway-headroom"])
