@@ -23,6 +23,7 @@ PAGES = {
     "home": "",
     "layers": "explanation/layers/",
     "agent": "catalog/agents/openclaw/",
+    "stack": "catalog/stacks/gateway-headroom/",
     "images": "catalog/images/",
     "cli": "reference/cli/",
     "schema": "reference/schemas/agents/",

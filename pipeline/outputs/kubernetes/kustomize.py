@@ -35,17 +35,19 @@ def _files(subject: Subject, stack: StackPlan) -> Iterator[Generated]:
         yield Generated(f"{folder}/base/{name}", yaml_text(comments, *documents))
     base = {"apiVersion": _API, "kind": "Kustomization", "namespace": stack.name, "resources": [*objects]}
     yield Generated(f"{folder}/base/kustomization.yaml", yaml_text(comments, base))
-    page = shortfall_page(_SORT, source, _title(stack), _ABOUT, shortfalls(stack, subject.catalog))
+    page = shortfall_page(_SORT, source, _title(stack), _about(stack), shortfalls(stack, subject.catalog))
     yield Generated(f"{folder}/base/REPORT.md", page)
     if policies := tuple(cilium_policies(stack)):
         yield Generated(f"{folder}/cilium/hosts.yaml", yaml_text(comments, *policies))
         yield Generated(f"{folder}/cilium/kustomization.yaml", yaml_text(comments, _variant(stack)))
 
 
-_ABOUT = (
-    "What of the stack Kubernetes is not told by the objects here, or does not hold to. Its secrets are read from the"
-    " Secret of the stack's name, a key for each variable; see [Kubernetes](../../../../docs/how-to/kubernetes.md)."
-)
+def _about(stack: StackPlan) -> str:
+    text = "What of the stack Kubernetes is not told by the objects here, or does not hold to."
+    if not stack.secrets:
+        return text
+    command = f"kubectl -n {stack.name} create secret generic {stack.name} --from-file=VARIABLE=FILE"
+    return f"{text} Its secrets are read from the Secret of the stack's name, a key for each variable: `{command}`."
 
 
 def _title(stack: StackPlan) -> str:

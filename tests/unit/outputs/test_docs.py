@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TypeVar
 from xml.etree import ElementTree as ET
@@ -310,3 +311,15 @@ def test_no_page_has_html(path: str) -> None:
 def test_the_folder_of_templates_decides_nothing_of_pages() -> None:
     """They are made by code alone."""
     assert docs_files(replace(OWN, templates=Path("/nowhere"))) == docs_files(OWN)
+
+
+def test_generated_pages_lead_to_nothing_that_only_this_checkout_has() -> None:
+    """In a project of a user there are no pages about agc, and none of its tests."""
+    user = replace(OWN, own=False)
+    made = {file.path: file.text for files in make(user, ()).values() for file in files}
+    pages = {path: words for path, words in made.items() if path.endswith(".md")}
+    folders = {parent.as_posix() for path in made for parent in PurePosixPath(path).parents}
+    for path, words in pages.items():
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", re.sub(r"`[^`]*`", "", words)):
+            there = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+            assert there in made or there in folders or there.startswith("definitions/"), f"{path}: {target}"
