@@ -243,6 +243,13 @@ def test_two_agents_share_the_workspace_and_nothing_else(dual: Running) -> None:
     assert foreign.returncode != 0
 
 
+def test_the_host_reaches_a_published_port(dual: Running, docker: FencedDocker) -> None:
+    """Through the way in, on loopback."""
+    done = docker.host_network("curl", "-fsS", "--noproxy", "*", "-m", "10", "http://127.0.0.1:28789/healthz")
+
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_state_of_a_gateway_outlives_a_restart(dual: Running) -> None:
     """Of both its volumes; what lies beside them in the home folder may be written, and is gone."""
     written = "echo kept | tee ~/.openclaw/note ~/.config/openclaw/note ~/.config/other ~/other"
@@ -252,13 +259,6 @@ def test_the_state_of_a_gateway_outlives_a_restart(dual: Running) -> None:
 
     kept = dual.run("openclaw", "sh", "-c", "cat ~/.openclaw/note ~/.config/openclaw/note; ls ~/.config").stdout
     assert kept.split() == ["kept", "kept", "openclaw"]
-
-
-def test_the_host_reaches_a_published_port(dual: Running, docker: FencedDocker) -> None:
-    """Through the way in, on loopback."""
-    done = docker.host_network("curl", "-fsS", "--noproxy", "*", "-m", "10", "http://127.0.0.1:28789/healthz")
-
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_request_passes_through_headroom_to_the_model(gateway: Running) -> None:
