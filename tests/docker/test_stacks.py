@@ -244,8 +244,9 @@ def test_two_agents_share_the_workspace_and_nothing_else(dual: Running) -> None:
 
 
 def test_the_host_reaches_a_published_port(dual: Running, docker: FencedDocker) -> None:
-    """Through the way in, on loopback."""
-    done = docker.host_network("curl", "-fsS", "--noproxy", "*", "-m", "10", "http://127.0.0.1:28789/healthz")
+    """Through the way in, on loopback, not later than a second or two after the service is healthy."""
+    again = ("--retry", "2", "--retry-delay", "1", "--retry-all-errors")
+    done = docker.host_network("curl", "-fsS", *again, "--noproxy", "*", "-m", "5", "http://127.0.0.1:28789/healthz")
 
     assert done.returncode == 0, done.stderr
 

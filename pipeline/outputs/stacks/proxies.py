@@ -63,7 +63,7 @@ resolvers docker
 _GATE = """
 listen {name}
   bind :{gate}
-  server {service} {service}:{port} check inter 5s resolvers docker init-addr none
+  server {service} {service}:{port} check inter 1s rise 1 resolvers docker init-addr none
 """
 
 
