@@ -138,15 +138,15 @@ def go_program(wanted: GoProgram, *, asked_for: str) -> Path:
         try:
             _go(folder, "mod", "download", wanted.module)
             source = Path(_go(folder, "list", "-mod=mod", "-m", "-f", "{{.Dir}}", wanted.module))
-            replaced = {}
-            for number, (name, old, new) in enumerate(wanted.edits):
-                before = (source / name).read_text()
+            shutil.copytree(source, folder / "source")
+            for name, old, new in wanted.edits:
+                file = folder / "source" / name
+                before = file.read_text()
                 assert before.count(old) == 1, f"{name} is another one now"
-                (folder / f"{number}.txt").write_text(before.replace(old, new))
-                replaced[str(source / name)] = str(folder / f"{number}.txt")
-            (folder / "overlay.json").write_text(json.dumps({"Replace": replaced}))
-            options = ["-mod=mod", "-overlay=overlay.json", "-trimpath", "-ldflags=-s -w", "-o", "made"]
-            _go(folder, "build", *options, ".")
+                file.chmod(0o644)
+                file.write_text(before.replace(old, new))
+            _go(folder, "mod", "edit", f"-replace={wanted.module}=./source")
+            _go(folder, "build", "-mod=mod", "-trimpath", "-ldflags=-s -w", "-o", "made", ".")
         except subprocess.CalledProcessError as error:
             pytest.skip(f"{wanted.name} cannot be had: {error.stderr.strip().splitlines()[-1:]}")
         (folder / "made").replace(kept)
