@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
@@ -103,61 +102,6 @@ def npm_tool(package: str, program: str) -> tuple[str, ...]:
         if done.returncode != 0:
             pytest.skip(f"{package} cannot be had: {done.stderr.strip().splitlines()[-1:]}")
     return ("node", str(folder / "node_modules" / program))
-
-
-@dataclass(frozen=True, slots=True)
-class GoProgram:
-    """A program that `go install` cannot make of its module: a `main.go` and a `go.mod` of our own.
-
-    `edits` are changes to files of `module`: path in it, what stands there, and what is to.
-    """
-
-    name: str
-    main: str
-    go_mod: str
-    module: str
-    edits: tuple[tuple[str, str, str], ...] = ()
-
-
-def go_program(wanted: GoProgram, *, asked_for: str) -> Path:
-    """Return a program, made where it is not on PATH, and kept between runs; see `go_tool`."""
-    kept = _TOOLS / "bin" / wanted.name
-    if found := shutil.which(wanted.name):
-        return Path(found)
-    if kept.exists():
-        return kept
-    if not os.environ.get(asked_for):
-        pytest.skip(f"{wanted.name} takes Go minutes to make; {asked_for}=1 lets it")
-    if shutil.which("go") is None:
-        pytest.skip(f"neither {wanted.name} nor Go is installed")
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".go-", dir=kept.parent) as made:
-        folder = Path(made)
-        (folder / "main.go").write_text(wanted.main)
-        (folder / "go.mod").write_text(wanted.go_mod)
-        try:
-            _go(folder, "mod", "download", wanted.module)
-            source = Path(_go(folder, "list", "-mod=mod", "-m", "-f", "{{.Dir}}", wanted.module))
-            shutil.copytree(source, folder / "source")
-            for name, old, new in wanted.edits:
-                file = folder / "source" / name
-                before = file.read_text()
-                assert before.count(old) == 1, f"{name} is another one now"
-                file.chmod(0o644)
-                file.write_text(before.replace(old, new))
-            _go(folder, "mod", "edit", f"-replace={wanted.module}=./source")
-            _go(folder, "build", "-mod=mod", "-trimpath", "-ldflags=-s -w", "-o", "made", ".")
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"{wanted.name} cannot be had: {error.stderr.strip().splitlines()[-1:]}")
-        (folder / "made").replace(kept)
-    return kept
-
-
-def _go(folder: Path, *arguments: str) -> str:
-    environment = {**os.environ, "CGO_ENABLED": "0"}
-    call = ["go", *arguments]
-    done = subprocess.run(call, check=True, capture_output=True, text=True, timeout=1800, env=environment, cwd=folder)
-    return done.stdout.strip()
 
 
 def python_packages(name: str, pins: tuple[str, ...]) -> Path:

@@ -1,4 +1,4 @@
-"""Who keeps keys for others, on loopback: a token of SoftHSM, moto as a KMS, HashiCorp's Vault."""
+"""Who keeps keys for others, on loopback: a token of SoftHSM, and moto as a KMS."""
 
 from __future__ import annotations
 
@@ -18,47 +18,20 @@ import httpx
 import pytest
 
 from tests.engine.support import end, free_port, wait_for
-from tests.tools import GoProgram, go_program, python_packages
+from tests.tools import python_packages
 
-# What securesystemslib[awskms,hsm,vault] adds to what the project has anyway.
+# What securesystemslib[awskms,hsm] adds to what the project has anyway.
 _AWS = (
     *("boto3==1.44.5", "botocore==1.44.5", "jmespath==1.1.0", "s3transfer==0.19.3"),
     *("python-dateutil==2.9.0.post0", "six==1.17.0"),
 )
-LIBRARIES = (*_AWS, "asn1crypto==1.5.1", "python-pkcs11==0.10.1", "hvac==2.4.0")
+LIBRARIES = (*_AWS, "asn1crypto==1.5.1", "python-pkcs11==0.10.1")
 MOTO = (
     *(*_AWS, "moto==5.2.5", "responses==0.26.3", "xmltodict==1.0.4"),
     *("flask==3.1.3", "flask-cors==6.0.5", "blinker==1.9.0", "itsdangerous==2.2.0", "werkzeug==3.1.9"),
 )
 SOFTHSM = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm2.so", "/usr/lib64/libsofthsm2.so")
 REGION = "eu-central-1"
-
-# `go install` refuses modules that replace others. This one has its sdk beside it and asks for a release of that which
-# differs in one type, so what is of that type is fitted to it.
-VAULT = GoProgram(
-    "vault",
-    main="""\
-package main
-
-import (
-	"os"
-
-	"github.com/hashicorp/vault/command"
-)
-
-func main() { os.Exit(command.Run(os.Args[1:])) }
-""",
-    go_mod="module vault\n\ngo 1.25.3\n\nrequire github.com/hashicorp/vault v1.21.4\n",
-    module="github.com/hashicorp/vault",
-    edits=(
-        (
-            "vault/identity_store.go",
-            "iStore.activateDeduplication",
-            "func(c context.Context, r *logical.Request, _ string) error { return iStore.activateDeduplication(c, r) }",
-        ),
-        ("vault/logical_system_activation_flags.go", "ActivationFunc(ctx, nil)", 'ActivationFunc(ctx, nil, "")'),
-    ),
-)
 
 
 def libraries() -> dict[str, str]:
@@ -129,51 +102,6 @@ def make_kms_key(environment: Mapping[str, str], name: str, kind: str) -> None:
 
     key = ask("CreateKey", KeyUsage="SIGN_VERIFY", KeySpec=kind)["KeyMetadata"]["KeyId"]
     ask("CreateAlias", AliasName=f"alias/{name}", TargetKeyId=key)
-
-
-def vault() -> Path:
-    """Return the program."""
-    return go_program(VAULT, asked_for="AGC_TEST_TOOLS")
-
-
-@contextmanager
-def run_vault(folder: Path) -> Iterator[dict[str, str]]:
-    """Start Vault in development mode with the engine that signs; yield the environment of who uses it."""
-    program, port = vault(), free_port()
-    environment = {
-        "VAULT_ADDR": f"http://127.0.0.1:{port}",
-        "VAULT_TOKEN": f"hvs.c4n4ry-{uuid.uuid4()}",
-        "NO_PROXY": "127.0.0.1,localhost",
-    }
-    variables = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "VAULT_DEV_ROOT_TOKEN_ID": environment["VAULT_TOKEN"],
-        "VAULT_DEV_LISTEN_ADDRESS": f"127.0.0.1:{port}",
-    }
-    with (folder / "vault.log").open("w") as log:
-        command = [str(program), "server", "-dev", "-dev-no-store-token"]
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=variables)
-        try:
-            wait_for("Vault", lambda: answers(f"{environment['VAULT_ADDR']}/v1/sys/health", server))
-            yield environment
-        finally:
-            end(server)
-
-
-def ask_vault(environment: Mapping[str, str], *arguments: str, stdin: str = "") -> str:
-    """Run Vault's command and return what it says."""
-    known = {**os.environ, **environment}
-    call = [str(vault()), *arguments]
-    done = subprocess.run(call, check=True, capture_output=True, text=True, input=stdin, env=known)
-    return done.stdout.strip()
-
-
-def vault_token(environment: Mapping[str, str], *keys: str) -> str:
-    """Return a token that may sign with these keys, as docs/how-to/sign.md has it, and nothing else."""
-    policy = "".join(f'path "transit/sign/{key}" {{ capabilities = ["update"] }}\n' for key in keys)
-    ask_vault(environment, "policy", "write", "sign", "-", stdin=policy)
-    return ask_vault(environment, "token", "create", "-policy=sign", "-no-default-policy", "-field=token")
 
 
 def answers(url: str, server: subprocess.Popen[bytes]) -> bool:

@@ -97,30 +97,6 @@ def kms_rsa(kms: Key, tmp_path: Path) -> Key:
     return replace(kms, settings=exported("awskms:alias/rsa", "awskms:///alias/rsa", tmp_path, environment))
 
 
-@pytest.fixture(scope="module")
-def vault_root() -> Iterator[dict[str, str]]:
-    """Return the environment of who may do everything in Vault."""
-    with services.folder() as folder, services.run_vault(folder) as environment:
-        yield environment
-
-
-@pytest.fixture(scope="module")
-def vault(libraries: dict[str, str], vault_root: dict[str, str]) -> Iterator[Key]:
-    """Return a key of Vault, and a token that may sign with it, and with two that are not there yet."""
-    with services.folder() as folder:
-        settings = copied("HashiCorp Vault", folder, vault_root)
-        token = services.vault_token(vault_root, "release", "ed", "gone")
-        yield Key(settings, {**libraries, **vault_root, "VAULT_TOKEN": token}, (token, vault_root["VAULT_TOKEN"]))
-
-
-@pytest.fixture
-def vault_ed25519(vault: Key, vault_root: dict[str, str], tmp_path: Path) -> Key:
-    """Return a key of Vault of another kind, in its second version."""
-    services.ask_vault(vault_root, "write", "-f", "transit/keys/ed", "type=ed25519")
-    services.ask_vault(vault_root, "write", "-f", "transit/keys/ed/rotate")
-    return replace(vault, settings=exported("hv:ed/2", "hashivault://ed", tmp_path, vault_root))
-
-
 def exported(address: str, of_cosign: str, folder: Path, environment: Mapping[str, str]) -> str:
     """Have cosign fetch the public half of a key; return the settings to use it."""
     command = [str(obtain_cosign()), "public-key", f"--key={of_cosign}", f"--outfile={folder}/release.pub"]
@@ -149,7 +125,7 @@ def public_half(settings: str) -> Path:
     return Path(settings.partition('public-key = "')[2].partition('"')[0])
 
 
-@pytest.mark.parametrize("key", ["token", "kms", "kms_rsa", "vault", "vault_ed25519"], indirect=True)
+@pytest.mark.parametrize("key", ["token", "kms", "kms_rsa"], indirect=True)
 def test_what_a_key_that_others_keep_signs_is_verified_by_others(
     key: Key, agc: Agc, registry: Registry, tmp_path: Path
 ) -> None:
@@ -215,15 +191,6 @@ WRONG = {
     "kms, another's half": ("kms", half("p256"), "public half is another", "sign.public-key"),
     "kms, of another kind": ("kms", half("rsa"), "awskms:alias/release does not sign", "sign.public-key"),
     "kms, of no kind it has": ("kms", half("ed25519"), "no key of kind Ed25519 signs", "ECDSA P-256 or RSA"),
-    "vault, stopped": ("vault", environment(VAULT_ADDR=ELSEWHERE), "cannot be reached", "HTTPS_PROXY"),
-    "vault, wrong token": ("vault", environment(VAULT_TOKEN=CANARY), "the token does not do", "VAULT_TOKEN"),
-    "vault, no token": ("vault", environment(VAULT_TOKEN=None), "the token does not do", "VAULT_TOKEN"),
-    "vault, no such key": ("vault", address("release/1", "gone/1"), "no such key", "sign.key"),
-    "vault, may not": ("vault", address("release/1", "other/1"), "the token does not do", "transit/sign/KEY"),
-    "vault, no such version": ("vault", address("release/1", "release/9"), "not in this version", "sign.key"),
-    "vault, another's half": ("vault", half("p256"), "public half is another", "sign.public-key"),
-    "vault, of another kind": ("vault", half("ed25519"), "public half is another", "sign.public-key"),
-    "vault, of no kind it has": ("vault", half("rsa"), "no key of kind RSA signs", "ECDSA P-256 or Ed25519"),
 }
 
 
