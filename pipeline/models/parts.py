@@ -63,6 +63,8 @@ class SmokeTest(Model):
     """
     timeout: Seconds = 60
     """Seconds after which it has failed; five times as many where its platform is emulated."""
+    emulated: bool = True
+    """Whether it can pass where its platform is emulated; where it cannot, it is not run there, and a note says so."""
     network: Literal["none", "host"] = "none"
     """What it may reach. A test that needs the network is not repeatable; prefer none."""
     depth: Literal["presence", "answer", "work"] = "answer"

@@ -28,7 +28,7 @@ from pipeline.stages.report import ImageReport, LayerReport, PlatformReport
 from pipeline.stages.results import Result, recall, recipe, remember
 from pipeline.stages.roots import freshen
 from pipeline.stages.workbench import Workbench
-from pipeline.verify.cases import smoke_cases
+from pipeline.verify.cases import left_out, smoke_cases
 from pipeline.verify.smoke import SmokeReport, run_smoke
 
 _REFRESHES = 3
@@ -80,13 +80,18 @@ async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool, tested: 
     only built, and its report is empty.
     """
     seen = _FirstSeen()
+    emulated = tested and not is_native(plan.platform)
     for _ in range(_REFRESHES + 1):
         composition = compose(plan)
+        if emulated and (names := left_out(composition)):
+            bench.reporter.notify(
+                f"note: {plan.name} on {plan.platform} is emulated; not run there: {', '.join(names)}"
+            )
         with bench.reporter.stage(f"{plan.name} on {plan.platform}") as sink:
             seen.sink = sink
             try:
                 # An engine has no answer to a graph of nothing, which an image without tests would come to.
-                if cases := smoke_cases(composition, emulated=not is_native(plan.platform)) if tested else ():
+                if cases := smoke_cases(composition, emulated=emulated) if tested else ():
                     report = await run_smoke(plan.name, cases, bench.engine, plan.platform, bench.layouts, seen)
                 else:
                     await bench.engine.solve(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.compose.image import compose
 from pipeline.graph import Network
 from pipeline.graph.ops import Run
-from pipeline.verify.cases import SmokeCase, smoke_cases
+from pipeline.verify.cases import SmokeCase, left_out, smoke_cases
 from tests.unit.compose.samples import composed
 
 CASES = {case.title: case for case in smoke_cases(composed())}
@@ -121,6 +122,21 @@ def test_what_is_emulated_has_longer() -> None:
     assert (native.timeout, case.timeout) == (30, 150)
     assert isinstance(case.state.op, Run)
     assert "150" in case.state.op.args
+
+
+def test_what_cannot_pass_where_it_is_emulated_is_left_out_and_told() -> None:
+    """By its title; on a machine of the platform it is run."""
+    one = composed()
+    assert one.plan.agent
+    agent, lock = one.plan.agent
+    tests = tuple(test.model_copy(update={"emulated": test.depth != "work"}) for test in agent.model.spec.smoke)
+    spec = agent.model.spec.model_copy(update={"smoke": tests})
+    changed = replace(agent, model=agent.model.model_copy(update={"spec": spec}))
+    picky = compose(replace(one.plan, agent=(changed, lock)))
+
+    assert left_out(one) == ()
+    assert left_out(picky) == ("agents/claude: claude-writes-a-file",)
+    assert "agents/claude: claude-writes-a-file" in {case.title for case in smoke_cases(picky)}
 
 
 def test_names_of_tests_are_told_apart() -> None:
