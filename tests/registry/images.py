@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import ssl
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -78,5 +80,11 @@ def publish(
 
             await side_by_side([partial(one, name, item) for name, item in images.items()])
 
-    anyio.run(work)
+    try:
+        anyio.run(work)
+    finally:
+        # asyncio leaves what broke in a TLS handshake to the collector, which would come in the middle of another test.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
     return done
