@@ -29,10 +29,7 @@ def go_tool(name: str, module: str, *, says: str = "", asked_for: str = "") -> P
         return Path(found)
     if kept.exists():
         return kept
-    if asked_for and not os.environ.get(asked_for):
-        pytest.skip(f"{name} takes Go minutes to make; {asked_for}=1 lets it")
-    if shutil.which("go") is None:
-        pytest.skip(f"neither {name} nor Go is installed")
+    _require_go(name, asked_for)
     folder = kept.with_name(f".{name}")
     environment = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}
     command = ["go", "install", "-trimpath", module]
@@ -63,10 +60,7 @@ def go_build(
     kept = _TOOLS / "bin" / f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
     if kept.exists():
         return kept
-    if asked_for and not os.environ.get(asked_for):
-        pytest.skip(f"{name} takes Go minutes to make; {asked_for}=1 lets it")
-    if shutil.which("go") is None:
-        pytest.skip(f"Go is not installed, of which {name} is made")
+    _require_go(name, asked_for)
     with tempfile.TemporaryDirectory(prefix="agc-go-") as folder:
         Path(folder, "go.mod").write_text(module, encoding="utf-8")
         if source:
@@ -82,6 +76,13 @@ def go_build(
         shutil.move(Path(folder, "made"), kept.with_suffix(".new"))
         kept.with_suffix(".new").replace(kept)
     return kept
+
+
+def _require_go(name: str, asked_for: str) -> None:
+    if asked_for and not os.environ.get(asked_for):
+        pytest.skip(f"{name} takes Go minutes to make; {asked_for}=1 lets it")
+    if shutil.which("go") is None:
+        pytest.skip(f"neither {name} nor Go is installed")
 
 
 def _version(program: str, wanted: str) -> str:
