@@ -113,10 +113,13 @@ def test_the_agent_changes_a_file(claude: Image) -> None:
 
 
 def test_an_unchanged_image_is_not_tested_twice(claude: Image) -> None:
-    """The fixture has run this test."""
-    (result,) = claude.smoke(claude.work).results
+    """A daemon short of disk space may throw a result away at any time, but not each time."""
+    once = again(claude.work)
+    first, *later = (claude.smoke(once).results[0] for _ in range(4))
 
-    assert (result.passed, result.cached) == (True, True)
+    assert first.passed
+    assert not first.cached
+    assert any(result.passed and result.cached for result in later)
 
 
 def test_an_agent_that_does_nothing_fails(claude: Image) -> None:
