@@ -1,21 +1,13 @@
-"""Scanners as programs: Grype itself where it is there, and small scripts in the place of one that misbehaves.
-
-Grype is had by `GOBIN=~/.cache/agc-tools/bin CGO_ENABLED=0 go install github.com/anchore/grype/cmd/grype@v0.110.0`.
-Its database is a small one, written by its own library, which it imports as it would any other.
-"""
+"""Scanners as programs: small scripts in the place of one that misbehaves."""
 
 from __future__ import annotations
 
 import functools
 import json
-import os
 import random
 import shutil
-import sqlite3
 import subprocess
-import tarfile
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,21 +16,13 @@ import pytest
 
 from pipeline.errors import DatabaseError, ScannerError
 from pipeline.verify.vulnerabilities import process
-from pipeline.verify.vulnerabilities.finding import Severity
-from pipeline.verify.vulnerabilities.grype import GrypeScanner
-from pipeline.verify.vulnerabilities.judge import GatePolicy, judge
 from pipeline.verify.vulnerabilities.trivy import TrivyScanner
 from pipeline.verify.vulnerabilities.versions import compare
 from tests.unit.verify.vulnerabilities.bolt_file import write_bolt
-from tests.unit.verify.vulnerabilities.samples import DJANGO, LODASH, ZLIB, cyclonedx, spdx
+from tests.unit.verify.vulnerabilities.samples import LODASH, ZLIB, cyclonedx
 from tests.unit.verify.vulnerabilities.test_programs import TRIVY
 
 T = TypeVar("T")
-
-TOOLS = Path.home() / ".cache" / "agc-tools" / "bin"
-GRYPE = shutil.which("grype", path=f"{os.environ.get('PATH', '')}:{TOOLS}") or ""
-needs_grype = pytest.mark.skipif(not GRYPE, reason="no grype here")
-BUILT = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 
 
 def run(work: Callable[[], Awaitable[T]]) -> T:
@@ -46,72 +30,11 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
     return anyio.run(work)
 
 
-@pytest.fixture
-def grype_database(tmp_path: Path) -> Path:
-    """Return a folder into which Grype has imported a small database."""
-    file = tmp_path / "vulnerability.db"
-    with sqlite3.connect(file) as connection:
-        connection.executescript((Path(__file__).parent / "grype-db.sql").read_text(encoding="utf-8"))
-        connection.execute("UPDATE db_metadata SET build_timestamp = ?", (BUILT.strftime("%Y-%m-%d %H:%M:%S+00:00"),))
-    connection.close()
-    with tarfile.open(tmp_path / "db.tar.gz", "w:gz") as archive:
-        archive.add(file, "vulnerability.db")
-    folder = tmp_path / "grype"
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GRYPE_DB_CACHE_DIR": str(folder)}
-    environment |= {"GRYPE_DB_AUTO_UPDATE": "false", "GRYPE_CHECK_FOR_APP_UPDATE": "false"}
-    subprocess.run([GRYPE, "db", "import", str(tmp_path / "db.tar.gz")], env=environment, check=True, timeout=120)
-    return folder
-
-
 def sbom(folder: Path, *purls: str, form: Callable[..., bytes] = cyclonedx) -> Path:
     """Return an SBOM of some packages."""
     path = folder / "sbom.json"
     path.write_bytes(form(*purls))
     return path
-
-
-@needs_grype
-@pytest.mark.parametrize("form", [cyclonedx, spdx])
-def test_grype_finds_what_its_database_has(tmp_path: Path, grype_database: Path, form: Callable[..., bytes]) -> None:
-    """A Debian package by its source, an npm package by its name; Django is in no record."""
-    listed = sbom(tmp_path, ZLIB, LODASH, DJANGO, form=form)
-    result = run(functools.partial(GrypeScanner(GRYPE, grype_database).scan, listed))
-
-    assert result.scanner == "grype"
-    assert result.database.built == BUILT
-    assert result.database.name == "grype-db v6.1.4"
-    assert {(item.id, item.severity, item.fixed) for item in result.findings} == {
-        ("CVE-2026-1001", Severity.LOW, ("1:1.3.dfsg+really1.3.1-1+deb13u1",)),
-        ("GHSA-p6mc-m468-83gw", Severity.HIGH, ("4.17.21",)),
-    }
-
-
-@needs_grype
-def test_grypes_findings_are_judged_by_us(tmp_path: Path, grype_database: Path) -> None:
-    """Its database is as old as the policy says, whatever Grype thinks of that."""
-    listed = sbom(tmp_path, LODASH)
-    result = run(functools.partial(GrypeScanner(GRYPE, grype_database).scan, listed))
-
-    assert not judge("image", result, GatePolicy(), {}, BUILT + timedelta(days=4)).passed
-    with pytest.raises(DatabaseError, match=r"grype-db v6\.1\.4 is 400 days old"):
-        judge("image", result, GatePolicy(), {}, BUILT + timedelta(days=400))
-
-
-@needs_grype
-def test_grype_without_a_database_is_no_pass(tmp_path: Path) -> None:
-    """It is told apart from a failure of Grype."""
-    with pytest.raises(DatabaseError, match="database does not exist"):
-        run(functools.partial(GrypeScanner(GRYPE, tmp_path / "none").scan, sbom(tmp_path, LODASH)))
-
-
-@needs_grype
-def test_grype_with_a_damaged_database_is_no_pass(tmp_path: Path, grype_database: Path) -> None:
-    """Grype knows its digest."""
-    with sqlite3.connect(grype_database / "6" / "vulnerability.db") as connection:
-        connection.execute("DELETE FROM affected_package_handles")
-    connection.close()
-    with pytest.raises(DatabaseError, match="checksum"):
-        run(functools.partial(GrypeScanner(GRYPE, grype_database).scan, sbom(tmp_path, LODASH)))
 
 
 VERSION = json.dumps({"Version": "0.69.3", "VulnerabilityDB": {"Version": 2, "UpdatedAt": "2026-11-20T06:00:00Z"}})

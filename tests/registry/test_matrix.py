@@ -27,7 +27,7 @@ from tests.unit.verify.vulnerabilities.samples import write_database
 
 ASKED = os.environ.get("AGC_TEST_MATRIX", "")
 PLATFORMS = ("linux/amd64", "linux/arm64")
-ECOSYSTEMS = ("Debian", "npm", "PyPI", "Go")
+ECOSYSTEMS = ("Debian", "npm", "PyPI", "Go", "crates.io")
 NAMES = (
     *("node-bun", "python", "node-bun-claude", "node-bun-codex", "node-bun-copilot", "node-bun-openclaw"),
     *("headroom", "python-openclaw"),

@@ -122,7 +122,7 @@ def _component(purl: Any, item: Mapping[str, Any], version_key: str, told: str, 
         raise ScannerError(f"has a malformed package URL: {purl!r:.100}", location=Location(shown)) from error
     name, version = item.get("name"), item.get(version_key)
     own = parsed.version or (version if isinstance(version, str) else "")
-    if not own and parsed.type in {"deb", "npm", "pypi", "golang", "nuget"}:
+    if not own and parsed.type in {"cargo", "deb", "golang", "npm", "nuget", "pypi"}:
         text = f"does not say which version of {parsed.name} there is"
         raise ScannerError(text, location=Location(shown), remedy="make the SBOM anew")
     source = ""

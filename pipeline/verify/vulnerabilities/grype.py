@@ -6,17 +6,20 @@ Grype's own check of the database's age is off: it is the gate that judges it, a
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.digest import Digest, digest_file, digest_json
+from pipeline.digest import Digest, digest_file
 from pipeline.errors import DatabaseError
 from pipeline.verify.vulnerabilities.component import read_components
 from pipeline.verify.vulnerabilities.finding import Database, Finding, ScanResult, severity_of, tidied
+from pipeline.verify.vulnerabilities.grype_database import Subjects, subjects_of, unknown_to
 from pipeline.verify.vulnerabilities.process import Program, absolute
 
 _VARIABLES = {
@@ -26,6 +29,7 @@ _VARIABLES = {
     "GRYPE_CHECK_FOR_APP_UPDATE": "false",
 }
 _REMEDY = "grype db update, or grype db import FILE; see docs/how-to/gate.md"
+_FILE = "vulnerability.db"
 _CHECKSUM = re.compile(r"sha256(?::|%3A)([0-9a-f]{64})", re.IGNORECASE)
 
 
@@ -126,30 +130,37 @@ class GrypeScanner:
         program = Program("grype", self.path, {**_VARIABLES, "GRYPE_DB_CACHE_DIR": str(self.cache)})
         # It ends with status 1 where there is no database, and says so in its answer all the same.
         status = await program.ask(GrypeStatus, "db", "status", "--output", "json", check=False)
-        database = self._database(status)
         components = read_components(sbom)
+        subjects = subjects_of(components)
+        database = await anyio.to_thread.run_sync(self._database, status, subjects)
         report = await program.ask(GrypeReport, f"sbom:{absolute(sbom)}", "--output", "json", "--quiet")
         version, findings = report.descriptor.version, tidied(findings_of(report))
-        return ScanResult("grype", version, database, digest_file(sbom), len(components), findings)
+        digest = digest_file(sbom)
+        return ScanResult("grype", version, database, digest, len(components), findings, subjects.uncovered)
 
-    def _database(self, status: GrypeStatus) -> Database:
+    def _database(self, status: GrypeStatus, subjects: Subjects) -> Database:
         if not status.valid or status.built is None:
             raise DatabaseError(
                 f"Grype has no sound database in {self.cache}{f': {status.error}' if status.error else ''}",
                 remedy=_REMEDY,
             )
-        built = status.built if status.built.tzinfo else status.built.replace(tzinfo=UTC)
-        return Database(f"grype-db {status.schema_version}".rstrip(), self._digest(status), built)
-
-    def _digest(self, status: GrypeStatus) -> Digest:
-        """Return the checksum of the archive it came in, where that is told; else of the database itself."""
-        if told := _CHECKSUM.search(status.source):
-            return Digest(f"sha256:{told[1].lower()}")
         path = Path(status.path)
-        file = path / "vulnerability.db" if path.is_dir() else path
-        if file.is_file():
-            return digest_file(file)
-        return digest_json({"from": status.source, "built": str(status.built)})
+        file = path / _FILE if path.is_dir() else path
+        try:
+            missing = unknown_to(file, subjects)
+        except sqlite3.Error as error:
+            raise DatabaseError(f"{file} cannot be read: {error}", remedy=_REMEDY) from error
+        if missing:
+            text = f"Grype's database in {self.cache} knows nothing of {', '.join(missing)}"
+            raise DatabaseError(text, remedy=_REMEDY)
+        built = status.built if status.built.tzinfo else status.built.replace(tzinfo=UTC)
+        return Database(f"grype-db {status.schema_version}".rstrip(), _digest(status.source, file), built)
+
+
+def _digest(source: str, file: Path) -> Digest:
+    """Return the checksum of the archive the database came in, where that is told; else of the database itself."""
+    told = _CHECKSUM.search(source)
+    return Digest(f"sha256:{told[1].lower()}") if told else digest_file(file)
 
 
 def findings_of(report: GrypeReport) -> Iterator[Finding]:

@@ -19,7 +19,14 @@ from pipeline.verify.vulnerabilities.osv_store import Ecosystem, open_ecosystem
 
 Hit: TypeAlias = tuple[Record, Affected]
 
-_ECOSYSTEMS = {"deb": "Debian", "npm": "npm", "pypi": "PyPI", "golang": "Go", "nuget": "NuGet"}
+_ECOSYSTEMS = {
+    "cargo": "crates.io",
+    "deb": "Debian",
+    "golang": "Go",
+    "npm": "npm",
+    "nuget": "NuGet",
+    "pypi": "PyPI",
+}
 _SUITES = {"buster": "10", "bullseye": "11", "bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
 
 
@@ -55,7 +62,7 @@ class OsvScanner:
         known = {component: wanted for component in components if (wanted := wanted_of(component))}
         names = sorted({wanted.ecosystem for wanted in known.values()})
         if not names:
-            text = f"{sbom} lists nothing that OSV knows of: no package of Debian, npm, PyPI, Go or NuGet"
+            text = f"{sbom} lists nothing that OSV knows of: no package of Debian, npm, PyPI, Go, NuGet or crates.io"
             raise DatabaseError(text, remedy="make the SBOM of the whole image")
         opened = {name: open_ecosystem(self.folder, name, self.cache) for name in names}
         return ScanResult(

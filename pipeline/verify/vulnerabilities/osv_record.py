@@ -27,6 +27,8 @@ _DEBIAN_CVE = "DEBIAN-CVE-"
 # Security advisories: one may be about several vulnerabilities, which older records have as its aliases.
 _ADVISORIES = ("DSA-", "DLA-", "DTSA-")
 _URGENCIES = frozenset({"unimportant", "low", "medium", "high"})
+# RustSec's advisories that tell of no vulnerability (rustsec.org, `informational`); "unsound" may be one.
+_REMARKS = frozenset({"notice", "unmaintained"})
 
 
 class _Part(BaseModel):
@@ -136,6 +138,8 @@ class Record(_Part):
         if urgency in _URGENCIES:
             words.append("low" if urgency == "unimportant" else urgency)
         found = [*map(severity_of_score, scores), *map(severity_of, words)]
+        if affected.database_specific.get("informational") in _REMARKS:
+            found.append(Severity.NONE)
         if self.id.startswith(_MALICIOUS):
             found.append(Severity.CRITICAL)
         return max(found, default=Severity.UNKNOWN), f"{max(scores):.1f}" if scores else ""

@@ -1,6 +1,7 @@
 """An OSV database on this machine: a folder per ecosystem, as the public bucket has them, and an index of each.
 
-    osv/Debian/all.zip    osv/npm/all.zip    osv/PyPI/all.zip    osv/Go/all.zip    osv/NuGet/all.zip
+    osv/Debian/all.zip    osv/npm/all.zip      osv/PyPI/all.zip
+    osv/Go/all.zip        osv/NuGet/all.zip    osv/crates.io/all.zip
 
 In place of `all.zip` the records may lie there as single files. Every record is read once, when the index is made; it
 is named by the digest of what it was made from, so it is never out of date. A damaged record makes the whole database

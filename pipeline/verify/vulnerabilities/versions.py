@@ -1,7 +1,7 @@
 """Which of two versions is the older one, by the rules of where the package comes from.
 
-Each by a library of that world: npm's by node-semver, PyPI's by packaging, Debian's and NuGet's by univers, Go's as
-npm's.
+Each by a library of that world: npm's by node-semver, PyPI's by packaging, Debian's and NuGet's by univers, Go's and
+those of crates.io as npm's.
 """
 
 from __future__ import annotations
@@ -76,5 +76,12 @@ def _python_version(text: str) -> Any:
 
 
 _COMPARE: Mapping[str, Callable[[str, str], int]] = MappingProxyType(
-    {"Debian": _debian, "npm": _semantic, "PyPI": _python, "Go": _semantic, "NuGet": _nuget}
+    {
+        "crates.io": _semantic,
+        "Debian": _debian,
+        "Go": _semantic,
+        "npm": _semantic,
+        "NuGet": _nuget,
+        "PyPI": _python,
+    }
 )

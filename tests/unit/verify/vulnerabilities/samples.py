@@ -30,6 +30,7 @@ LODASH = "pkg:npm/lodash@4.17.20"
 SCOPED = "pkg:npm/%40scope/tool@1.0.0-rc.1"
 DJANGO = "pkg:pypi/Django@4.2.1"
 X_NET = "pkg:golang/golang.org/x/net@v0.17.0"
+CRATE = "pkg:cargo/time@0.1.44"
 RUNTIME = "pkg:nuget/Microsoft.NETCore.App@10.0.1"
 BINARY = "pkg:generic/claude@2.1.330"
 
@@ -181,6 +182,34 @@ RECORDS: Mapping[str, Sequence[Mapping[str, Any]]] = {
                 {
                     "package": {"ecosystem": "NuGet", "name": "Microsoft.NetCore.App"},
                     "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "10.0.0"}, {"fixed": "10.0.2"}]}],
+                }
+            ],
+        },
+    ),
+    "crates.io": (
+        {
+            "id": "RUSTSEC-2020-0071",
+            "modified": "2026-11-19T00:00:00Z",
+            "aliases": ["CVE-2020-26235", "GHSA-wcg3-cvx6-7396"],
+            "severity": [{"type": "CVSS_V3", "score": HIGH}],
+            "affected": [
+                {
+                    "package": {"ecosystem": "crates.io", "name": "time", "purl": "pkg:cargo/time"},
+                    "ranges": [
+                        {"type": "SEMVER", "events": [{"introduced": "0.1.0"}, {"fixed": "0.2.23"}]},
+                    ],
+                    "database_specific": {"informational": None, "categories": ["code-execution"]},
+                }
+            ],
+        },
+        {
+            "id": "RUSTSEC-2026-0001",
+            "modified": "2026-11-19T00:00:00Z",
+            "affected": [
+                {
+                    "package": {"ecosystem": "crates.io", "name": "paste", "purl": "pkg:cargo/paste"},
+                    "ranges": [{"type": "SEMVER", "events": [{"introduced": "0.0.0-0"}]}],
+                    "database_specific": {"informational": "unmaintained"},
                 }
             ],
         },

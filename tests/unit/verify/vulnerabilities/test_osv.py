@@ -17,6 +17,7 @@ from pipeline.verify.vulnerabilities.osv_record import Affected, Event, Range
 from pipeline.verify.vulnerabilities.versions import compare
 from tests.unit.verify.vulnerabilities.samples import (
     BINARY,
+    CRATE,
     DJANGO,
     LIBSSL,
     LODASH,
@@ -113,6 +114,25 @@ def test_a_package_of_nuget_is_found_however_it_is_spelt(tmp_path: Path) -> None
 
     assert (found.id, found.severity, found.score) == ("CVE-2026-3001", Severity.HIGH, "")
     assert found.fixed == ("10.0.2",)
+
+
+def test_a_crate_is_found_in_a_binary(tmp_path: Path) -> None:
+    """As `cargo auditable` left its name there."""
+    (found,) = scan(tmp_path, CRATE, "pkg:cargo/time@0.2.23").findings
+
+    assert (found.id, found.purl, found.severity) == ("CVE-2020-26235", CRATE, Severity.HIGH)
+    assert found.fixed == ("0.2.23",)
+
+
+def test_an_advisory_that_tells_of_no_vulnerability_is_rated_so(tmp_path: Path) -> None:
+    """RustSec also tells of what nobody maintains; a new kind of remark counts as the worst, as nobody rated it."""
+    content = records()
+    (unmaintained,) = scan(tmp_path, "pkg:cargo/paste@1.0.15", content=content).findings
+    content["crates.io"][1]["affected"][0]["database_specific"]["informational"] = "unsound"
+    (unsound,) = scan(tmp_path, "pkg:cargo/paste@1.0.15", content=content).findings
+
+    assert (unmaintained.id, unmaintained.severity) == ("RUSTSEC-2026-0001", Severity.NONE)
+    assert unsound.severity is Severity.UNKNOWN
 
 
 def test_what_no_ecosystem_has_is_told(tmp_path: Path) -> None:

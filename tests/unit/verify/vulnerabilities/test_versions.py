@@ -18,6 +18,7 @@ from pipeline.verify.vulnerabilities.versions import UnknownVersionError, compar
         ("npm", ["0", "0.0.1-alpha", "0.0.1-alpha.1", "0.0.1-alpha.beta", "0.0.1", "1.0.0-rc.9", "1.0.0-rc.10", "1.2"]),
         ("PyPI", ["1.0.dev1", "1.0a1", "1.0rc1", "1.0", "1.0.post1", "1.1", "1!0.1"]),
         ("NuGet", ["1.0.0-beta.2", "1.0.0-beta.10", "1.0", "1.0.0.1", "1.1.0", "10.0.100"]),
+        ("crates.io", ["0.0.0-0", "0.0.0", "0.1.44", "0.2.0-alpha.1", "0.2.0-alpha.10", "0.2.0", "1.0.0+build"]),
         ("Go", ["0", "v0.1.0", "0.17.0", "v0.18.0-rc.1", "v0.18.0"]),
     ],
 )
@@ -55,7 +56,7 @@ def test_the_order_of_debian_versions_is_an_order(first: str, second: str, third
         assert compare("Debian", first, third) <= 0
 
 
-@given(st.sampled_from(["Debian", "npm", "PyPI", "Go"]), st.text(max_size=12), st.text(max_size=12))
+@given(st.sampled_from(["Debian", "npm", "PyPI", "Go", "crates.io"]), st.text(max_size=12), st.text(max_size=12))
 def test_no_text_ends_the_program(ecosystem: str, first: str, second: str) -> None:
     """It has a place in the order, or is said to have none."""
     with suppress(UnknownVersionError):

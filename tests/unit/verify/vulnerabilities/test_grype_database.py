@@ -1,0 +1,74 @@
+"""What Grype's database must know of."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import DatabaseError
+from pipeline.verify.vulnerabilities.component import Component, read_components
+from pipeline.verify.vulnerabilities.grype_database import Subjects, subjects_of, unknown_to
+from tests.engine.grype import write_grype_database
+from tests.unit.verify.vulnerabilities.samples import BINARY, CRATE, LODASH, RUNTIME, ZLIB, cyclonedx
+
+EVERYTHING = Subjects(("dotnet", "npm", "rust-crate"), ("13",), (BINARY,))
+
+
+def subjects(folder: Path, *purls: str) -> Subjects:
+    """Return what an SBOM of some packages is about."""
+    file = folder / "sbom.json"
+    file.write_bytes(cyclonedx(*purls))
+    return subjects_of(read_components(file))
+
+
+def database(folder: Path, *without: str) -> Path:
+    """Return a database without some ecosystems."""
+    write_grype_database(folder / "vulnerability.db", datetime(2026, 11, 20, tzinfo=UTC), without)
+    return folder / "vulnerability.db"
+
+
+def test_an_sbom_is_about_ecosystems_and_releases(tmp_path: Path) -> None:
+    """Each once, and what no database knows of is told."""
+    assert subjects(tmp_path, ZLIB, CRATE, LODASH, RUNTIME, BINARY, "pkg:npm/other@1.0.0") == EVERYTHING
+
+
+def test_a_package_without_a_version_is_not_looked_at() -> None:
+    """There is nothing to compare."""
+    assert subjects_of([Component("pkg:gem/rack", "rack", "")]).uncovered == ("pkg:gem/rack",)
+
+
+def test_a_debian_package_of_no_release_is_no_pass(tmp_path: Path) -> None:
+    """It would be compared with nothing."""
+    with pytest.raises(DatabaseError, match="Debian release"):
+        subjects(tmp_path, "pkg:deb/debian/zlib1g@1.3")
+
+
+@pytest.mark.parametrize(
+    ("without", "unknown"),
+    [
+        ((), ()),
+        (("npm",), ("npm",)),
+        (("deb",), ("debian 13",)),
+        (("dotnet", "rust-crate", "deb"), ("dotnet", "rust-crate", "debian 13")),
+    ],
+)
+def test_what_a_database_lacks_is_told(tmp_path: Path, without: tuple[str, ...], unknown: tuple[str, ...]) -> None:
+    """A name without a record is none."""
+    assert unknown_to(database(tmp_path, *without), EVERYTHING) == unknown
+
+
+def test_another_release_is_not_known(tmp_path: Path) -> None:
+    """Debian 13's records say nothing of Debian 14."""
+    assert unknown_to(database(tmp_path), Subjects((), ("13", "14"), ())) == ("debian 14",)
+
+
+def test_what_is_no_database_is_told(tmp_path: Path) -> None:
+    """Nor is one made where there is none."""
+    (tmp_path / "text").write_text("no database")
+    for name in ("text", "absent"):
+        with pytest.raises(sqlite3.Error):
+            unknown_to(tmp_path / name, EVERYTHING)
+    assert not (tmp_path / "absent").exists()
