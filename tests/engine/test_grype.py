@@ -105,7 +105,7 @@ def test_a_database_that_knows_nothing_of_a_kind_is_no_pass(
 
 def test_a_release_that_its_database_does_not_know_is_no_pass(program: Path, database: Path) -> None:
     """All of Debian 14 would be well."""
-    with pytest.raises(DatabaseError, match="knows nothing of debian 14$"):
+    with pytest.raises(DatabaseError, match=r"knows nothing of debian 14$"):
         scan(program, database, ZLIB.replace("debian-13", "debian-14"))
 
 

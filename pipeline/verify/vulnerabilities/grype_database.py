@@ -64,11 +64,6 @@ def subjects_of(components: Iterable[Component]) -> Subjects:
 def unknown_to(file: Path, subjects: Subjects) -> tuple[str, ...]:
     """Return what of `subjects` a database has no record of; raises sqlite3.Error where it cannot be read."""
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        return (
-            *(name for name in subjects.ecosystems if not connection.execute(_HAS_ECOSYSTEM, (name,)).fetchone()),
-            *(
-                f"debian {name}"
-                for name in subjects.releases
-                if not connection.execute(_HAS_DEBIAN, (name,)).fetchone()
-            ),
-        )
+        asked = [(name, _HAS_ECOSYSTEM, name) for name in subjects.ecosystems]
+        asked += [(f"debian {release}", _HAS_DEBIAN, release) for release in subjects.releases]
+        return tuple(said for said, query, word in asked if connection.execute(query, (word,)).fetchone() is None)
