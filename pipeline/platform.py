@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 
 from pipeline.errors import UsageError
@@ -68,6 +69,11 @@ def is_native(platform: Platform) -> bool:
 
 def host_platform() -> Platform:
     """Return the platform of this machine; raises UsageError where it is not a supported one."""
+    if sys.platform != "linux":
+        raise UsageError(
+            f"agc builds and runs on Linux, and this is {sys.platform}",
+            remedy="run it in a Linux virtual machine or in WSL 2",
+        )
     machine = os.uname().machine
     for platform in PLATFORMS:
         if platform.machine == machine:

@@ -81,12 +81,10 @@ async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool, tested: 
     """
     seen = _FirstSeen()
     emulated = tested and not is_native(plan.platform)
+    composition = compose(plan)
+    if emulated and (names := left_out(composition)):
+        bench.reporter.notify(f"note: {plan.name} on {plan.platform} is emulated; not run there: {', '.join(names)}")
     for _ in range(_REFRESHES + 1):
-        composition = compose(plan)
-        if emulated and (names := left_out(composition)):
-            bench.reporter.notify(
-                f"note: {plan.name} on {plan.platform} is emulated; not run there: {', '.join(names)}"
-            )
         with bench.reporter.stage(f"{plan.name} on {plan.platform}") as sink:
             seen.sink = sink
             try:
@@ -106,6 +104,7 @@ async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool, tested: 
             else:
                 return Tested(composition, report, seen.cached)
         plan = await freshen(plan, gone.url.rpartition("/")[2], bench)
+        composition = compose(plan)
     raise gone
 
 

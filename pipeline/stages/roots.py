@@ -22,7 +22,7 @@ from pipeline.files import write_text
 from pipeline.graph import State, image, layout
 from pipeline.models.defined import Defined
 from pipeline.models.kinds import Root, RootSpec
-from pipeline.platform import Platform, host_platform
+from pipeline.platform import Platform, is_native
 from pipeline.resolve.debian import resolve_packages
 from pipeline.resolve.lock import tool_packages
 from pipeline.resolve.pins import BootstrapPin, RootLock, SystemPin
@@ -48,7 +48,7 @@ class Moved:
 
 async def make_root(root: Defined[Root], platform: Platform, bench: Workbench) -> BootstrapPin:
     """Bootstrap a root for `platform` and return its pin; raises EngineError, at once where emulation is missing."""
-    if platform != host_platform() and not (_BINFMT / f"qemu-{platform.machine}").exists():
+    if not is_native(platform) and not (_BINFMT / f"qemu-{platform.machine}").exists():
         raise EngineError(
             f"{root.name} for {platform} needs emulation, which this machine has not",
             location=root.at("spec", "platforms"),

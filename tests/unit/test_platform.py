@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -41,6 +42,15 @@ def test_the_host_is_known_by_its_machine_name(platform: Platform, monkeypatch: 
     monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine=platform.machine))
 
     assert host_platform() is platform
+
+
+def test_a_system_that_is_no_linux_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Mac has processors that images are built for, and nothing that would build them."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+
+    with pytest.raises(UsageError, match="this is darwin") as caught:
+        host_platform()
+    assert "Linux virtual machine" in caught.value.remedy
 
 
 def test_a_machine_nothing_is_built_for_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
