@@ -9,17 +9,18 @@ import anyio
 import pytest
 from securesystemslib.signer import Signature
 
-from pipeline.digest import digest_bytes
+from pipeline.digest import Digest, digest_bytes
 from pipeline.engine.layout import INDEX_TYPE, MANIFEST_TYPE, Descriptor
 from pipeline.errors import SignError
 from pipeline.supply.artifact import Artifact
 from pipeline.supply.check.checks import PROVENANCE
 from pipeline.supply.sign.bundle import BUNDLE_TYPE, Envelope
+from pipeline.supply.sign.keys import KeySigner
 from pipeline.supply.sign.legacy import Tagged, legacy_tags
-from pipeline.supply.sign.referrers import bundle_artifact, is_signed, sign_all, signature_of
+from pipeline.supply.sign.referrers import SIGN_PREDICATE, bundle_artifact, is_signed, sign_all, signature_of
 from pipeline.supply.statement import PAYLOAD_TYPE, Statement
-from tests.unit.supply.check.test_checks import SIGNER, new_signer
-from tests.unit.supply.evidence_shelf import NOW, evidence_of
+from tests.unit.supply.check.looking import SIGNER, new_signer
+from tests.unit.supply.evidence_shelf import NOW, evidence_of, signed_shelf
 
 INDEX = Descriptor(INDEX_TYPE, digest_bytes(b"index"), 5)
 PLATFORM = Descriptor(MANIFEST_TYPE, digest_bytes(b"platform"), 8)
@@ -103,3 +104,37 @@ def test_the_envelopes_of_older_tags_are_signed_like_bundles() -> None:
     SIGNER.key.verify_signature(Signature(SIGNER.key.keyid, signature.hex()), envelope.signed)
     assert envelope.payload_type == PAYLOAD_TYPE
     assert envelope.payload == evidence_of(PLATFORM.digest)[0].encode()
+
+
+def test_signing_again_makes_nothing_new() -> None:
+    """A publish that is repeated adds no referrer, of which there may be only so many."""
+    shelf, index, platforms = signed_shelf(SIGNER)
+    statements = [one for platform in platforms.values() for one in evidence_of(platform.digest)]
+    present = {
+        Digest(digest): [
+            shelf.blobs[json.loads(shelf.manifests[entry["digest"]])["layers"][0]["digest"]] for entry in listed
+        ]
+        for digest, listed in shelf.referrers_of.items()
+    }
+
+    async def again(signer: KeySigner) -> int:
+        return len(await sign_all(signer, index, tuple(platforms.values()), statements, NOW, present))
+
+    assert anyio.run(again, SIGNER) == 0
+    assert anyio.run(again, new_signer()) == 2 * 4 + 3
+
+
+def test_the_signature_of_the_index_comes_last() -> None:
+    """After all evidence and the platforms' signatures."""
+    index = Descriptor("application/vnd.oci.image.index.v1+json", digest_bytes(b"index"), 5)
+    platform = Descriptor(MANIFEST_TYPE, digest_bytes(b"platform"), 8)
+
+    async def work() -> tuple[Artifact, ...]:
+        return await sign_all(SIGNER, index, [platform], evidence_of(platform.digest), NOW)
+
+    made = anyio.run(work)
+
+    kinds = [one.annotations["dev.sigstore.bundle.predicateType"] for one in made]
+    assert kinds[-2:] == [SIGN_PREDICATE, SIGN_PREDICATE]
+    assert [one.subject for one in made[-2:]] == [platform, index]
+    assert SIGN_PREDICATE not in kinds[:-2]
