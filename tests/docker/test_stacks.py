@@ -374,14 +374,18 @@ def test_the_examples_of_the_page_about_stacks_work(
     assert docker("volume", "ls", "--quiet", "--filter", "label=com.docker.compose.project=solo-claude").stdout == ""
 
 
+def editor(folder: Path, name: str, client: Agc, docker: FencedDocker) -> Cli:
+    """Return the devcontainers CLI in a project with one stack, from files as they are generated."""
+    for part in ("definitions/stacks", "deploy/compose", "deploy/devcontainers/stacks"):
+        shutil.copytree(CHECKOUT / part, folder / part)
+    file = folder / "deploy" / "devcontainers" / "stacks" / name / "devcontainer.json"
+    return Cli(devcontainer_command(), docker, folder, file, client.variables()["PATH"])
+
+
 def test_an_editor_opens_a_stack(client: Agc, docker: FencedDocker, images: None, tmp_path: Path) -> None:
-    """From files as they are generated: what must be there is made; fence and start script are the stack's."""
-    for name in ("definitions/stacks", "deploy/compose", "deploy/devcontainers/stacks"):
-        shutil.copytree(CHECKOUT / name, tmp_path / "project" / name)
-    folder = tmp_path / "project"
-    stack = folder / "deploy" / "compose" / "solo-claude"
-    file = folder / "deploy" / "devcontainers" / "stacks" / "solo-claude" / "devcontainer.json"
-    cli = Cli(devcontainer_command(), docker, folder, file, client.variables()["PATH"])
+    """What must be there is made; fence and start script are the stack's."""
+    cli = editor(tmp_path / "project", "solo-claude", client, docker)
+    stack = cli.folder / "deploy" / "compose" / "solo-claude"
     with stack_left(stack, client):
         told = cli.up()
         (stack / "secrets" / "ANTHROPIC_API_KEY").write_text("canary-5c1d-key")
@@ -393,7 +397,32 @@ def test_an_editor_opens_a_stack(client: Agc, docker: FencedDocker, images: None
 
     assert (told["outcome"], told["remoteUser"], told["remoteWorkspaceFolder"]) == ("success", "dev", "/workspace")
     assert again["containerId"] == told["containerId"]
-    assert (folder / "workspace" / "opened").read_text() == "dev\n"
+    assert (cli.folder / "workspace" / "opened").read_text() == "dev\n"
     assert (refused, key) == ("403", "canary-5c1d-key")
     assert found["HostConfig"]["ReadonlyRootfs"] is True
     assert found["HostConfig"]["CapDrop"] == ["ALL"]
+
+
+@pytest.mark.parametrize(
+    ("name", "service", "others"),
+    [
+        ("dual-agent", "claude", {"openclaw", "claude-egress"}),
+        ("gateway-headroom", "openclaw", {"headroom", "headroom-egress"}),
+    ],
+)
+def test_an_editor_opens_one_of_several_services(
+    name: str, service: str, others: set[str], client: Agc, docker: FencedDocker, images: None, tmp_path: Path
+) -> None:
+    """In the agent that the stack is about; what that agent needs runs beside it and is well."""
+    cli = editor(tmp_path / "project", name, client, docker)
+    label = '{{index .Config.Labels "com.docker.compose.service"}}'
+    with stack_left(cli.folder / "deploy" / "compose" / name, client):
+        told = cli.up()
+        cli.inside("sh", "-c", "id -un > opened")
+        opened = docker("inspect", "--format", label, told["containerId"]).stdout.strip()
+        running = docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={name}").stdout.split()
+        states = docker("inspect", "--format", f"{label} {{{{.State.Health.Status}}}}", *running).stdout.split("\n")
+
+    assert (told["outcome"], told["remoteUser"], opened) == ("success", "dev", service)
+    assert (cli.folder / "workspace" / "opened").read_text() == "dev\n"
+    assert {f"{other} healthy" for other in others} <= set(states)
