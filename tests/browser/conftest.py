@@ -11,6 +11,7 @@ import shutil
 import ssl
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -63,6 +64,18 @@ class Seen:
     def goto(self, address: str) -> None:
         """Go somewhere, and wait until all of it is loaded."""
         self.page.goto(address, wait_until="load")
+
+    def until(self, expression: str) -> Any:
+        """Return what an expression comes to once that is true; raises TimeoutError after ten seconds.
+
+        Playwright's own waiting has the page evaluate text again and again, which the page's policy forbids.
+        """
+        ends = time.monotonic() + 10
+        while not (found := self.page.evaluate(expression)):
+            if time.monotonic() > ends:
+                raise TimeoutError(expression)
+            self.page.wait_for_timeout(20)
+        return found
 
     def picture(self, name: str, *, whole: bool = False) -> None:
         """Keep a picture, where somebody asked for them."""

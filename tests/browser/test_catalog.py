@@ -67,10 +67,9 @@ def test_it_opens_without_a_fault_in_less_than_a_second(look: Look, address: str
     for _ in range(5):
         seen = look(viewport={"width": 1280, "height": 900})
         seen.goto(address)
-        paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-        ready = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
-        seen.page.wait_for_function(f"{paint} && {ready}")
-        times.append(max(seen.page.evaluate(f"[{paint}, {ready}]")))
+        painted = seen.until("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
+        ready = seen.until("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+        times.append(max(painted, ready))
         assert seen.wrong == []
         assert shown(seen.page) >= COUNT
     if SHOTS:
@@ -107,7 +106,7 @@ def test_search_takes_every_word_anywhere(seen: Seen) -> None:
     assert shown(page) == 0
     assert page.locator("#nothing").is_visible()
     page.get_by_role("button", name="Show all").click()
-    page.wait_for_function("document.getElementById('nothing').hidden")
+    page.locator("#nothing").wait_for(state="hidden")
 
     assert shown(page) >= COUNT
     assert seen.wrong == []
@@ -130,8 +129,7 @@ def test_filters_narrow_each_other_and_stand_in_the_address(seen: Seen, look: Lo
     assert shown(other.page) == 1
     assert other.page.input_value("#agent") == "codex"
     page.get_by_role("button", name="Clear").click()
-    page.wait_for_function("!document.getElementById('agent').value")
-    page.wait_for_function("!location.search")
+    seen.until("!document.getElementById('agent').value && !location.search")
 
     assert shown(page) >= COUNT
 
