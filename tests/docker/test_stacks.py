@@ -27,7 +27,7 @@ from tests.docker.stacks import (
     started,
 )
 from tests.docs.test_examples import WITH_DOCKER, as_script, examples
-from tests.engine.support import AGC, CHECKOUT, Agc
+from tests.engine.support import AGC, CHECKOUT, Agc, wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.engine, pytest.mark.timeout(1800)]
 
@@ -420,9 +420,12 @@ def test_an_editor_opens_one_of_several_services(
         told = cli.up()
         cli.inside("sh", "-c", "id -un > opened")
         opened = docker("inspect", "--format", label, told["containerId"]).stdout.strip()
-        running = docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={name}").stdout.split()
-        states = docker("inspect", "--format", f"{label} {{{{.State.Health.Status}}}}", *running).stdout.split("\n")
+
+        def well() -> set[str]:
+            healthy = ["--filter", f"label=com.docker.compose.project={name}", "--filter", "health=healthy"]
+            return set(docker("ps", *healthy, "--format", '{{.Label "com.docker.compose.service"}}').stdout.split())
+
+        wait_for(f"{others} of {name}", lambda: others <= well(), HEALTHY_WITHIN)
 
     assert (told["outcome"], told["remoteUser"], opened) == ("success", "dev", service)
     assert (cli.folder / "workspace" / "opened").read_text() == "dev\n"
-    assert {f"{other} healthy" for other in others} <= set(states)
