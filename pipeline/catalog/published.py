@@ -75,12 +75,6 @@ def _repository(
     return Repository(session, reference.repository, access="pull")
 
 
-async def tag_digest(reference: Reference, client: httpx.AsyncClient, credentials: Credentials | None) -> Digest | None:
-    """Return the digest of what `reference` names, None where it names nothing; raises ResolveError."""
-    found = await _document(_repository(reference, client, credentials, READING), "manifests", reference.tag)
-    return found[0] if found else None
-
-
 async def read_published(
     reference: Reference,
     platforms: Collection[str],

@@ -19,7 +19,7 @@ from pipeline.errors import BuildError, SourceGoneError
 from pipeline.platform import is_native
 from pipeline.resolve.plan import ImagePlan
 from pipeline.settings import NPM_REGISTRY
-from pipeline.stages.destinations import Destinations, open_destinations
+from pipeline.stages.destinations import NOWHERE, Destinations
 from pipeline.stages.made import Made
 from pipeline.stages.outputs import Output, OutputKind, deliver, destination, run_command
 from pipeline.stages.publishing import push_latest
@@ -119,7 +119,7 @@ async def build_image(
     tested: bool = True,
     on_pushed: Callable[[Publication], None] | None = None,
     on_made: Callable[[Made], None] | None = None,
-    destinations: Destinations | None = None,
+    destinations: Destinations = NOWHERE,
 ) -> ImageReport:
     """Build, test and deliver one image on all platforms of `plans`; raises and writes nothing where one fails.
 
@@ -132,7 +132,7 @@ async def build_image(
     wanted = recipe(compose_all(plans), compression, engine, tested=tested)
     target = output.layout(bench.settings.cache)
     with clock.stage("look"):
-        result = await recall(wanted, output, bench)
+        result = await recall(wanted, output, bench.settings, destinations)
     if result:
         ready = [Tested(*pair, {}) for pair in zip(wanted.compositions, wanted.reports, strict=True)]
         tests.extend(done.smoke for done in ready)
@@ -149,7 +149,8 @@ async def build_image(
         with clock.stage("deliver"):
             await deliver(output, name, result.digest, bench)
             if output.kind is OutputKind.PUSH:
-                await _push(_made(ready, result, target), output.target, bench, destinations)
+                with bench.reporter.stage(f"push {output.target}/{name}"):
+                    await push_latest(_made(ready, result, target), output.target, destinations)
         made = recipe([done.composition for done in ready], compression, engine, tested=tested)
         remember(made, result, bench.settings)
     digest, manifests = result.digest, result.manifests
@@ -184,15 +185,6 @@ async def build_image(
 def _made(ready: Sequence[Tested], result: Result, layout: Path) -> Made:
     compositions = tuple(done.composition for done in ready)
     return Made(compositions[0].plan.name, compositions, result, layout, tuple(done.smoke for done in ready))
-
-
-async def _push(made: Made, namespace: str, bench: Workbench, destinations: Destinations | None) -> None:
-    with bench.reporter.stage(f"push {namespace}/{made.name}"):
-        if destinations:
-            await push_latest(made, namespace, destinations)
-            return
-        async with open_destinations([namespace], bench) as opened:
-            await push_latest(made, namespace, opened)
 
 
 async def _export(

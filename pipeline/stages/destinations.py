@@ -58,13 +58,16 @@ class Destinations:
         return Repository(port.session, f"{path}/{name}" if path else name), port.stock
 
 
+NOWHERE = Destinations({})
+
+
 @asynccontextmanager
 async def open_destinations(
     namespaces: Collection[str], bench: Workbench, catalog: Catalog | None = None
 ) -> AsyncIterator[Destinations]:
     """Yield the registries of `namespaces`; see `open_ports`."""
     if not namespaces:
-        yield Destinations({})
+        yield NOWHERE
         return
     async with bench.http_client() as client:
         yield await open_ports(namespaces, client, bench.settings, catalog)

@@ -11,13 +11,12 @@ Rules kept here:
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline.catalog.credentials import find_credentials
+from pipeline.catalog.repository import Repository
 from pipeline.compose.image import Composition
 from pipeline.digest import Digest, digest_json, hex_of
 from pipeline.engine.api import Compression
@@ -25,10 +24,9 @@ from pipeline.engine.layout import holds
 from pipeline.errors import AgcError
 from pipeline.files import write_text
 from pipeline.platform import is_native
-from pipeline.resolve.oci import parse_reference
 from pipeline.settings import Settings
+from pipeline.stages.destinations import Destinations
 from pipeline.stages.outputs import Output, OutputKind
-from pipeline.stages.workbench import Workbench
 from pipeline.verify.cases import SmokeCase, smoke_cases
 from pipeline.verify.smoke import SmokeReport, SmokeResult
 
@@ -89,32 +87,28 @@ def remember(made: Recipe, result: Result, settings: Settings) -> None:
         return
 
 
-async def recall(wanted: Recipe, output: Output, bench: Workbench) -> Result | None:
-    """Return the result of a recipe where its image is still where `output` wants it."""
+async def recall(wanted: Recipe, output: Output, settings: Settings, destinations: Destinations) -> Result | None:
+    """Return the result of a recipe where its image is still where `output` wants it, in one of `destinations`."""
     if output.kind is OutputKind.DOCKER:
         return None
     try:
-        content = json.loads(_path(wanted, bench.settings).read_bytes())
+        content = json.loads(_path(wanted, settings).read_bytes())
         result = Result(Digest(content["digest"]), {name: Digest(one) for name, one in content["manifests"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     name = wanted.compositions[0].plan.name
-    if not holds(output.layout(bench.settings.cache), name, result.digest):
+    if not holds(output.layout(settings.cache), name, result.digest):
         return None
-    if output.kind is OutputKind.PUSH and await _tagged(f"{output.target}/{name}", bench) != result.digest:
-        return None
+    if output.kind is OutputKind.PUSH:
+        repository, _ = destinations.repository(output.target, name)
+        return result if await _tagged(repository) == result.digest else None
     return result
 
 
-async def _tagged(repository: str, bench: Workbench) -> Digest | None:
+async def _tagged(repository: Repository) -> Digest | None:
     """Return what the tag of a repository names; None where that cannot be found out, which a push will."""
-    from pipeline.catalog.published import tag_digest  # only a push asks a registry
-
-    reference = parse_reference(f"{repository}:latest")
     try:
-        credentials = await find_credentials(reference.registry, os.environ)
-        async with bench.http_client() as client:
-            return await tag_digest(reference, client, credentials)
+        return await repository.digest_of("latest")
     except AgcError:
         return None
 

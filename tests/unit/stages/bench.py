@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from pipeline.platform import PLATFORMS
 from pipeline.resolve.lock import Locks
 from pipeline.resolve.pins import DebPin
 from pipeline.settings import Settings
+from pipeline.stages.destinations import Destinations, open_destinations
+from pipeline.stages.outputs import Output, OutputKind
 from pipeline.stages.project import Project
 from pipeline.stages.workbench import Workbench
 from tests.unit.compose.samples import VERSIONS, deb_pin, definitions, locks, root_digest
@@ -202,3 +204,8 @@ def resolving(request: Request) -> Answer:
 def tree(folder: Path) -> dict[str, bytes]:
     """Return every file below `folder`."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def destinations_of(output: Output, desk: Workbench) -> AbstractAsyncContextManager[Destinations]:
+    """Return what opens the registry that an output goes to, if it goes to one."""
+    return open_destinations([output.target] if output.kind is OutputKind.PUSH else [], desk)

@@ -35,7 +35,7 @@ from pipeline.stages.roots import lay_roots
 from pipeline.verify.smoke import SmokeReport
 from tests.unit.catalog.registry import MemoryRegistry
 from tests.unit.compose.samples import composed, definitions, locks, plan, root_digest
-from tests.unit.stages.bench import Bench, apt_answer, bench, tree
+from tests.unit.stages.bench import Bench, apt_answer, bench, destinations_of, tree
 
 FAILING = "smoke agents/claude: claude-answers"
 
@@ -59,9 +59,13 @@ def built(
     plans = [plan(platform=platform) for platform in platforms or (AMD64,)]
 
     async def run() -> ImageReport:
-        return await build_image(
-            plans, output, compression, desk, [] if tests is None else tests, locked=True, tested=tested
-        )
+        async with destinations_of(output, desk) as destinations:
+            return await build_image(
+                *(plans, output, compression, desk, [] if tests is None else tests),
+                locked=True,
+                tested=tested,
+                destinations=destinations,
+            )
 
     return anyio.run(run)
 

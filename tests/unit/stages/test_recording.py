@@ -21,11 +21,22 @@ from pipeline.stages.recording import Publication, remember, with_publication
 from pipeline.stages.report import ImageReport
 from tests.unit.catalog.registry import MemoryRegistry
 from tests.unit.compose.samples import locks, plan
-from tests.unit.stages.bench import Bench, bench
+from tests.unit.stages.bench import Bench, bench, destinations_of
 from tests.unit.stages.published import FOUND, moved, planned, publication_of, published
 
 NAME = "node-bun-claude"
 ONE = planned(names=[NAME], platforms=[AMD64])
+
+
+async def build(desk: Bench, output: Output, heard: list[Publication]) -> ImageReport:
+    """Build and deliver the image for one platform; `heard` gets what is heard of a push."""
+    async with destinations_of(output, desk) as destinations:
+        return await build_image(
+            *([plan(NAME)], output, Compression.ZSTD, desk, []),
+            locked=True,
+            on_pushed=heard.append,
+            destinations=destinations,
+        )
 
 
 def pushed(desk: Bench, output: Output) -> tuple[ImageReport, list[Publication]]:
@@ -33,7 +44,7 @@ def pushed(desk: Bench, output: Output) -> tuple[ImageReport, list[Publication]]
     heard: list[Publication] = []
 
     async def run() -> ImageReport:
-        return await build_image([plan(NAME)], output, Compression.ZSTD, desk, [], locked=True, on_pushed=heard.append)
+        return await build(desk, output, heard)
 
     return anyio.run(run), heard
 
@@ -74,8 +85,7 @@ def test_a_push_that_fails_is_not_recorded(tmp_path: Path) -> None:
     desk, heard = bench(tmp_path, registry=registry), list[Publication]()
 
     async def run() -> None:
-        output = parse_output("push:ghcr.io/me")
-        await build_image([plan(NAME)], output, Compression.ZSTD, desk, [], locked=True, on_pushed=heard.append)
+        await build(desk, parse_output("push:ghcr.io/me"), heard)
 
     with pytest.raises(OutputError, match="HTTP 403"):
         anyio.run(run)
