@@ -38,11 +38,21 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.engine_name import EngineName
 from pipeline.errors import DefinitionError, ErrorGroup, Location, UsageError
 from pipeline.mirrors import mirrored
+from pipeline.platform import PLATFORMS, Platform, is_native
 
 SYSTEM_CA_BUNDLES = (
     Path("/etc/ssl/certs/ca-certificates.crt"),
@@ -70,6 +80,7 @@ _VARIABLES = (
     ("engine", "tls-cert", ("AGC_TLS_CERT",)),
     ("engine", "tls-key", ("AGC_TLS_KEY",)),
     ("engine", "tls-server-name", ("AGC_TLS_SERVER_NAME",)),
+    ("engine", "native-platforms", ("AGC_NATIVE_PLATFORMS",)),
     ("engine", "cache-to", ("AGC_CACHE_TO",)),
     ("engine", "cache-from", ("AGC_CACHE_FROM",)),
     ("sign", "keyless", ("AGC_SIGN_KEYLESS",)),
@@ -115,13 +126,15 @@ class Proxy(_Part):
 
 
 class EngineSettings(_Part):
-    """Which engine builds. An empty `host` means: find or start one; all but `name` is about BuildKit.
+    """Which engine builds. An empty `host` means: find or start one.
 
+    `native_platforms` are those that it runs without emulation, none for this machine's. The rest is about BuildKit:
     `archive` is the URL of a BuildKit release archive to take the programs from, instead of building them. What begins
     with `tls` is for a `tcp://` host; `cache_to` and `cache_from` are places where engines share what they built.
     """
 
     name: EngineName = EngineName.BUILDKIT
+    native_platforms: Words = ()
     host: str = ""
     image: str = f"docker.io/moby/buildkit:{BUILDKIT_VERSION}"
     buildctl: Path | None = None
@@ -134,6 +147,17 @@ class EngineSettings(_Part):
     tls_server_name: str = ""
     cache_to: Words = ()
     cache_from: Words = ()
+
+    def emulates(self, platform: Platform) -> bool:
+        """Tell whether the engine emulates a platform: tests then have longer, and some cannot pass."""
+        return str(platform) not in self.native_platforms if self.native_platforms else not is_native(platform)
+
+    @field_validator("native_platforms")
+    @classmethod
+    def _are_platforms(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in names if name not in map(str, PLATFORMS)]:
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(map(str, PLATFORMS))}")
+        return names
 
     @model_validator(mode="after")
     def _archive_is_pinned(self) -> Self:

@@ -16,7 +16,6 @@ from pipeline.digest import Digest
 from pipeline.engine.api import Compression, ImageContent, LayoutExport, ProgressSink, StepEvent, StepStatus
 from pipeline.engine.layout import adopt, read_manifest, staged
 from pipeline.errors import BuildError, SourceGoneError
-from pipeline.platform import is_native
 from pipeline.resolve.plan import ImagePlan
 from pipeline.settings import NPM_REGISTRY
 from pipeline.stages.destinations import NOWHERE, Destinations
@@ -80,10 +79,13 @@ async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool, tested: 
     only built, and its report is empty.
     """
     seen = _FirstSeen()
-    emulated = tested and not is_native(plan.platform)
+    emulated = tested and bench.settings.engine.emulates(plan.platform)
     composition = compose(plan)
     if emulated and (names := left_out(composition)):
-        bench.reporter.notify(f"note: {plan.name} on {plan.platform} is emulated; not run there: {', '.join(names)}")
+        bench.reporter.notify(
+            f"note: {plan.name} on {plan.platform} is emulated; not run there: {', '.join(names)} "
+            "(an engine that runs it natively: engine.native-platforms)"
+        )
     for _ in range(_REFRESHES + 1):
         with bench.reporter.stage(f"{plan.name} on {plan.platform}") as sink:
             seen.sink = sink
@@ -128,7 +130,7 @@ async def build_image(
     """
     clock = Clock()
     name = plans[0].name
-    engine = bench.settings.engine.name
+    engine = bench.settings.engine
     wanted = recipe(compose_all(plans), compression, engine, tested=tested)
     target = output.layout(bench.settings.cache)
     with clock.stage("look"):

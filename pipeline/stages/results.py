@@ -23,8 +23,7 @@ from pipeline.engine.api import Compression
 from pipeline.engine.layout import holds
 from pipeline.errors import AgcError
 from pipeline.files import write_text
-from pipeline.platform import is_native
-from pipeline.settings import Settings
+from pipeline.settings import EngineSettings, Settings
 from pipeline.stages.destinations import Destinations
 from pipeline.stages.outputs import Output, OutputKind
 from pipeline.verify.cases import SmokeCase, smoke_cases
@@ -72,10 +71,12 @@ class Recipe:
         )
 
 
-def recipe(compositions: Sequence[Composition], compression: Compression, engine: str, *, tested: bool) -> Recipe:
+def recipe(
+    compositions: Sequence[Composition], compression: Compression, engine: EngineSettings, *, tested: bool
+) -> Recipe:
     """Return what an image is made of, and by which kind of engine: two of them give one tree and two digests."""
-    cases = tuple(smoke_cases(one, emulated=not is_native(one.plan.platform)) for one in compositions) if tested else ()
-    return Recipe(tuple(compositions), cases, compression, engine)
+    cases = [smoke_cases(one, emulated=engine.emulates(one.plan.platform)) for one in compositions] if tested else []
+    return Recipe(tuple(compositions), tuple(cases), compression, engine.name)
 
 
 def remember(made: Recipe, result: Result, settings: Settings) -> None:

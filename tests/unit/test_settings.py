@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DefinitionError, ErrorGroup, UsageError
+from pipeline.platform import ARM64, PLATFORMS, host_platform
 from pipeline.settings import Proxy, Settings, load_settings
 
 FILE = """
@@ -156,6 +157,17 @@ def test_what_a_remote_engine_needs_comes_from_both(tmp_path: Path) -> None:
     assert engine.tls_key == Path("~/c.key").expanduser()
     assert engine.cache_from == ("type=registry,ref=a/b",)
     assert engine.cache_to == ("type=s3,bucket=b,region=r", "type=registry,ref=a/b")
+
+
+def test_what_an_engine_runs_natively_is_said_or_taken_from_this_machine(tmp_path: Path) -> None:
+    """A name that is no platform is refused."""
+    here = load_settings(tmp_path, {}).engine
+    remote = load_settings(tmp_path, {"AGC_NATIVE_PLATFORMS": "linux/arm64"}).engine
+
+    assert [platform for platform in PLATFORMS if not here.emulates(platform)] == [host_platform()]
+    assert [platform for platform in PLATFORMS if not remote.emulates(platform)] == [ARM64]
+    with pytest.raises(ErrorGroup, match="'linux/riscv64' is none of linux/amd64, linux/arm64"):
+        load_settings(tmp_path, {"AGC_NATIVE_PLATFORMS": "linux/amd64 linux/riscv64"})
 
 
 def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ from pipeline.engine.layout import read_manifest
 from pipeline.engine.record import Answer, Request
 from pipeline.errors import BuildError, FailedStep, SmokeError, SourceGoneError
 from pipeline.graph import State, walk
-from pipeline.graph.ops import Http
+from pipeline.graph.ops import Http, Run
 from pipeline.platform import AMD64, ARM64, Platform
+from pipeline.settings import EngineSettings
 from pipeline.stages.building import build_image, try_image
 from pipeline.stages.outputs import Output, OutputKind
 from pipeline.stages.report import ImageReport
@@ -257,6 +258,27 @@ def test_an_image_without_output_is_kept_in_the_cache(tmp_path: Path) -> None:
 
     assert (desk.settings.cache / "images/index.json").is_file()
     assert (report.outputs, report.command) == ((), "")
+
+
+@pytest.mark.parametrize(("native", "seconds"), [("linux/amd64", "30"), ("linux/arm64", "150")])
+def test_tests_have_longer_where_the_engine_emulates(tmp_path: Path, native: str, seconds: str) -> None:
+    """Which is what its settings say, whatever machine asks it; what was tested in haste is tested again."""
+    desk = bench(tmp_path)
+    first = built(desk, oci(tmp_path / "out"))
+    engine = EngineSettings.model_validate({"native-platforms": [native]})
+    remote = replace(desk, settings=desk.settings.model_copy(update={"engine": engine}))
+    done = len(desk.requests)
+    second = built(remote, oci(tmp_path / "out"))
+    (presence,) = (
+        state
+        for request in desk.requests[done:] or desk.requests
+        for state in walk(request.state)
+        if state.name == "smoke agents/claude: presence"
+    )
+
+    assert isinstance(presence.op, Run)
+    assert presence.op.args[4] == seconds
+    assert first.digest == second.digest
 
 
 def test_a_push_goes_to_the_registry_after_everything_else(tmp_path: Path) -> None:
