@@ -35,7 +35,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 import platformdirs
 from pydantic import (
@@ -53,6 +53,9 @@ from pipeline.engine_name import EngineName
 from pipeline.errors import DefinitionError, ErrorGroup, Location, UsageError
 from pipeline.mirrors import mirrored
 from pipeline.platform import PLATFORMS, Platform, is_native
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 SYSTEM_CA_BUNDLES = (
     Path("/etc/ssl/certs/ca-certificates.crt"),
@@ -248,37 +251,41 @@ class Settings(_Part):
 
 
 def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:
-    """Return the settings for `project`; raises ErrorGroup of DefinitionError where agc.toml is wrong."""
+    """Return the settings for `project`; raises ErrorGroup of DefinitionError where agc.toml or a variable is wrong."""
     path = project / "agc.toml"
     document = _read(path) if path.is_file() else {}
-    _add_environment(document, environment)
+    variables = _add_environment(document, environment)
     try:
         settings = Settings.model_validate(document)
     except ValidationError as error:
-        raise ErrorGroup(
-            tuple(
-                DefinitionError(
-                    f"{'.'.join(map(str, part['loc']))}: {part['msg'].removeprefix('Value error, ')}",
-                    location=Location(str(path)),
-                )
-                for part in error.errors()
-            )
-        ) from error
+        raise ErrorGroup(tuple(_problem(part, variables, path) for part in error.errors())) from error
     return _absolute(settings, project)
 
 
-def _add_environment(document: dict[str, Any], environment: Mapping[str, str]) -> None:
+def _problem(part: ErrorDetails, variables: Mapping[str, str], path: Path) -> DefinitionError:
+    """Return what is wrong with a key, by the variable that set it or else the file."""
+    key = ".".join(map(str, part["loc"]))
+    name = next((variable for known, variable in variables.items() if f"{key}.".startswith(f"{known}.")), "")
+    location = Location(str(path)) if path.is_file() and not name else None
+    return DefinitionError(f"{name or key}: {part['msg'].removeprefix('Value error, ')}", location=location)
+
+
+def _add_environment(document: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """Put what variables say into a document; return which of them says which key."""
+    said = {}
     for section, name, variables in _VARIABLES:
-        value = next((environment[variable] for variable in variables if environment.get(variable)), None)
+        variable = next((variable for variable in variables if environment.get(variable)), None)
         # A section that is no table is left for the validation to complain of.
         part = document.setdefault(section, {}) if section else document
-        if value and isinstance(part, dict):
-            part[name] = value
+        if variable and isinstance(part, dict):
+            part[name] = environment[variable]
+            said[f"{section}.{name}".removeprefix(".")] = variable
     document.setdefault("cache", platformdirs.user_cache_dir("agc"))
     system = next((bundle for bundle in SYSTEM_CA_BUNDLES if bundle.is_file()), None)
     document.setdefault("ca-bundle", environment.get("SSL_CERT_FILE") or system)
     if mirrors := environment.get("AGC_MIRRORS"):
         document["mirrors"] = {**document.get("mirrors", {}), **dict(map(_mirror, mirrors.split(",")))}
+    return said
 
 
 def _mirror(entry: str) -> tuple[str, str]:

@@ -170,6 +170,19 @@ def test_what_an_engine_runs_natively_is_said_or_taken_from_this_machine(tmp_pat
         load_settings(tmp_path, {"AGC_NATIVE_PLATFORMS": "linux/amd64 linux/riscv64"})
 
 
+def test_what_is_wrong_is_told_by_where_it_stands(tmp_path: Path) -> None:
+    """A variable by its name; a key of the file by the file, where there is one."""
+    folder = project(tmp_path, "[engine]\ncache-gigabytes = 0\n")
+    with pytest.raises(ErrorGroup) as caught:
+        load_settings(folder, {"AGC_ROOT_SOURCE": "x"})
+    first, second = caught.value.errors
+
+    assert first.message.startswith("AGC_ROOT_SOURCE: Input should be 'auto'")
+    assert first.location is None
+    assert second.message.startswith("engine.cache-gigabytes: ")
+    assert str(second.location) == str(folder / "agc.toml")
+
+
 def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
     """Neither is of use alone."""
     with pytest.raises(ErrorGroup, match="engine: tls-cert and tls-key belong together"):
