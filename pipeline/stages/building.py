@@ -84,7 +84,7 @@ async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool, tested: 
     if emulated and (names := left_out(composition)):
         bench.reporter.notify(
             f"note: {plan.name} on {plan.platform} is emulated; not run there: {', '.join(names)} "
-            "(an engine that runs it natively: engine.native-platforms)"
+            "(where the engine runs it natively, say so in engine.native-platforms)"
         )
     for _ in range(_REFRESHES + 1):
         with bench.reporter.stage(f"{plan.name} on {plan.platform}") as sink:

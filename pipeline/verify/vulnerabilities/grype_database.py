@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import DatabaseError
 from pipeline.verify.vulnerabilities.component import Component
 from pipeline.verify.vulnerabilities.osv import wanted_of
 
@@ -45,7 +46,10 @@ class Subjects:
 
 
 def subjects_of(components: Iterable[Component]) -> Subjects:
-    """Return what an SBOM's packages are about; raises DatabaseError for a Debian package of no known release."""
+    """Return what an SBOM's packages are about.
+
+    Raises DatabaseError where they are about nothing it could know of, or a Debian package does not say its release.
+    """
     from packageurl import PackageURL
 
     ecosystems: set[str] = set()
@@ -58,6 +62,8 @@ def subjects_of(components: Iterable[Component]) -> Subjects:
             releases.add(wanted.release)
         else:
             uncovered.append(component.purl)
+    if not (ecosystems or releases):
+        raise DatabaseError("the SBOM lists nothing that Grype knows of", remedy="make the SBOM of the whole image")
     return Subjects(tuple(sorted(ecosystems)), tuple(sorted(releases)), tuple(uncovered))
 
 

@@ -37,7 +37,15 @@ def test_an_sbom_is_about_ecosystems_and_releases(tmp_path: Path) -> None:
 
 def test_a_package_without_a_version_is_not_looked_at() -> None:
     """There is nothing to compare."""
-    assert subjects_of([Component("pkg:gem/rack", "rack", "")]).uncovered == ("pkg:gem/rack",)
+    listed = [Component("pkg:gem/rack", "rack", ""), Component(LODASH, "lodash", "4.17.20")]
+
+    assert subjects_of(listed).uncovered == ("pkg:gem/rack",)
+
+
+def test_an_image_of_which_nothing_is_known_is_no_pass(tmp_path: Path) -> None:
+    """No finding would look like a clean image."""
+    with pytest.raises(DatabaseError, match="nothing that Grype knows of"):
+        subjects(tmp_path, BINARY)
 
 
 def test_a_debian_package_of_no_release_is_no_pass(tmp_path: Path) -> None:
