@@ -54,7 +54,7 @@ class Progress:
     vertices: dict[str, Vertex] = field(default_factory=dict)
     logs: dict[str, deque[str]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=LOG_LINES_KEPT)))
     other: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES_KEPT))
-    _partial: dict[str, bytes] = field(default_factory=dict)
+    _partial: dict[tuple[str, int], bytes] = field(default_factory=dict)
 
     def feed(self, line: bytes) -> Iterator[StepEvent]:
         """Take one line of standard error and yield what is new; a line that is no status is kept as plain words."""
@@ -72,8 +72,8 @@ class Progress:
 
     def finish(self) -> Iterator[StepEvent]:
         """Yield the last lines of steps that ended without a line feed."""
-        for digest in tuple(self._partial):
-            yield self._line(digest, self._partial.pop(digest))
+        for digest, stream in tuple(self._partial):
+            yield self._line(digest, self._partial.pop((digest, stream)))
 
     def failed(self) -> Vertex | None:
         """Return the vertex that failed first, leaving out those that were only cancelled because of it.
@@ -117,12 +117,13 @@ class Progress:
             yield StepEvent(new.digest, new.name, StepStatus.STARTED)
 
     def _log(self, entry: dict[str, Any]) -> Iterator[StepEvent]:
-        digest = entry["vertex"]
-        data = self._partial.pop(digest, b"") + base64.b64decode(entry.get("data") or "")
+        # What a step writes to two streams comes in any order: a line of one is not continued by the other.
+        digest, stream = entry["vertex"], entry.get("stream", 0)
+        data = self._partial.pop((digest, stream), b"") + base64.b64decode(entry.get("data") or "")
         *lines, rest = data.split(b"\n")
         if rest:
             # What lies beyond is cut anyway; room for one secret more, so that none is kept in part.
-            self._partial[digest] = rest[: LINE_LIMIT + max(map(len, self.masked), default=0)]
+            self._partial[digest, stream] = rest[: LINE_LIMIT + max(map(len, self.masked), default=0)]
         for line in lines:
             yield self._line(digest, line)
 

@@ -22,9 +22,9 @@ def vertex(digest: str = "sha256:a", **more: Any) -> bytes:
     return json.dumps({"vertexes": [{"digest": digest, "name": f"step {digest[-1]}", **more}]}).encode()
 
 
-def log(data: bytes, digest: str = "sha256:a") -> bytes:
+def log(data: bytes, digest: str = "sha256:a", stream: int = 1) -> bytes:
     """Return a line with output of a vertex."""
-    entry = {"vertex": digest, "stream": 1, "data": base64.b64encode(data).decode()}
+    entry = {"vertex": digest, "stream": stream, "data": base64.b64encode(data).decode()}
     return json.dumps({"logs": [entry]}).encode()
 
 
@@ -68,6 +68,15 @@ def test_the_last_line_of_a_step_counts_without_a_line_feed() -> None:
     assert feed(progress, log(b"Killed")) == []
     assert [event.log for event in progress.finish()] == ["Killed"]
     assert list(progress.logs["sha256:a"]) == ["Killed"]
+
+
+def test_the_streams_of_a_step_are_not_mixed_within_a_line() -> None:
+    """Whichever comes first."""
+    progress = Progress(masked=(b"canary",))
+    events = feed(progress, log(b"fatal: ", stream=2), log(b"one\ncan"), log(b"no key\n", stream=2), log(b"ary\ntw"))
+
+    assert [event.log for event in events] == ["one", "fatal: no key", "***"]
+    assert [event.log for event in progress.finish()] == ["tw"]
 
 
 def test_a_cached_step_says_so_and_stays_so() -> None:
