@@ -265,7 +265,7 @@ def load_settings(project: Path, environment: Mapping[str, str]) -> Settings:
 def _problem(part: ErrorDetails, variables: Mapping[str, str], path: Path) -> DefinitionError:
     """Return what is wrong with a key, by the variable that set it or else the file."""
     key = ".".join(map(str, part["loc"]))
-    name = next((variable for known, variable in variables.items() if f"{key}.".startswith(f"{known}.")), "")
+    name = variables.get(".".join(map(str, part["loc"][:2])), "")
     location = Location(str(path)) if path.is_file() and not name else None
     return DefinitionError(f"{name or key}: {part['msg'].removeprefix('Value error, ')}", location=location)
 

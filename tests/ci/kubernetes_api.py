@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import shutil
 import ssl
@@ -61,7 +62,7 @@ class Api:
 
     def try_pod(self, workload: Mapping[str, Any], namespace: str, **security: Any) -> httpx.Response:
         """Ask for a pod as a workload would make it, with `security` on top of its containers' own; none is made."""
-        template = json.loads(json.dumps(workload["spec"]["template"]))
+        template = copy.deepcopy(workload["spec"]["template"])
         for container in template["spec"]["containers"]:
             container.setdefault("securityContext", {}).update(security)
         claims = workload["spec"].get("volumeClaimTemplates", [])

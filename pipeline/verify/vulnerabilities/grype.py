@@ -19,8 +19,9 @@ from pipeline.digest import Digest, digest_file
 from pipeline.errors import DatabaseError
 from pipeline.verify.vulnerabilities.component import read_components
 from pipeline.verify.vulnerabilities.finding import Database, Finding, ScanResult, severity_of, tidied
-from pipeline.verify.vulnerabilities.grype_database import Subjects, subjects_of, unknown_to
+from pipeline.verify.vulnerabilities.grype_database import ECOSYSTEMS, unknown_to
 from pipeline.verify.vulnerabilities.process import Program, absolute
+from pipeline.verify.vulnerabilities.subjects import Subjects, subjects_of
 
 _VARIABLES = {
     "GRYPE_DB_AUTO_UPDATE": "false",
@@ -131,7 +132,7 @@ class GrypeScanner:
         # It ends with status 1 where there is no database, and says so in its answer all the same.
         status = await program.ask(GrypeStatus, "db", "status", "--output", "json", check=False)
         components = read_components(sbom)
-        subjects = subjects_of(components)
+        subjects = subjects_of(components, ECOSYSTEMS, "Grype")
         database = await anyio.to_thread.run_sync(self._database, status, subjects)
         report = await program.ask(GrypeReport, f"sbom:{absolute(sbom)}", "--output", "json", "--quiet")
         version, findings = report.descriptor.version, tidied(findings_of(report))

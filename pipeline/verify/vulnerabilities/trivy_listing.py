@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.digest import canonical_json
-from pipeline.errors import DatabaseError, ScannerError
+from pipeline.errors import ScannerError
 from pipeline.verify.vulnerabilities.component import Component
 from pipeline.verify.vulnerabilities.osv import wanted_of
+from pipeline.verify.vulnerabilities.subjects import subjects_of
 
 _SOURCES = {
     "cargo": "cargo::",
@@ -71,26 +72,13 @@ def listing_of(components: Iterable[Component]) -> Listing:
     Raises DatabaseError where it knows nothing of any, or a Debian package does not say its release; ScannerError where
     they are of several releases, for Trivy looks at one.
     """
-    known: list[Component] = []
-    buckets: set[str] = set()
-    releases: set[str] = set()
-    uncovered: list[str] = []
-    for component in components:
-        source = _SOURCES.get(_parsed(component).type, "")
-        if not source and (wanted := wanted_of(component)) and wanted.release:
-            releases.add(wanted.release)
-            source = f"debian {wanted.release}"
-        if source and component.version:
-            known.append(component)
-            buckets.add(source)
-        else:
-            uncovered.append(component.purl)
-    if not known:
-        raise DatabaseError("the SBOM lists nothing that Trivy knows of", remedy="make the SBOM of the whole image")
+    subjects = subjects_of(components, _SOURCES, "Trivy")
+    releases = subjects.releases
     if len(releases) > 1:
-        text = f"the SBOM has packages of several releases of Debian, {', '.join(sorted(releases))}; Trivy looks at one"
+        text = f"the SBOM has packages of several releases of Debian, {', '.join(releases)}; Trivy looks at one"
         raise ScannerError(text, remedy="make one SBOM of each image")
-    return Listing(tuple(known), tuple(sorted(buckets)), "".join(releases), tuple(uncovered))
+    buckets = sorted((*subjects.ecosystems, *(f"debian {release}" for release in releases)))
+    return Listing(subjects.components, tuple(buckets), "".join(releases), subjects.uncovered)
 
 
 def _parsed(component: Component) -> Any:

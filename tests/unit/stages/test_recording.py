@@ -42,11 +42,7 @@ async def build(desk: Bench, output: Output, heard: list[Publication]) -> ImageR
 def pushed(desk: Bench, output: Output) -> tuple[ImageReport, list[Publication]]:
     """Build and deliver the image for one platform, and return what was heard of a push."""
     heard: list[Publication] = []
-
-    async def run() -> ImageReport:
-        return await build(desk, output, heard)
-
-    return anyio.run(run), heard
+    return anyio.run(build, desk, output, heard), heard
 
 
 def test_what_was_pushed_is_recorded_as_its_manifest_has_it(tmp_path: Path) -> None:
@@ -83,12 +79,8 @@ def test_a_push_that_fails_is_not_recorded(tmp_path: Path) -> None:
     """The old image is still the one that users have."""
     registry = MemoryRegistry(before=lambda request: httpx.Response(403) if request.method == "PUT" else None)
     desk, heard = bench(tmp_path, registry=registry), list[Publication]()
-
-    async def run() -> None:
-        await build(desk, parse_output("push:ghcr.io/me"), heard)
-
     with pytest.raises(OutputError, match="HTTP 403"):
-        anyio.run(run)
+        anyio.run(build, desk, parse_output("push:ghcr.io/me"), heard)
     assert heard == []
 
 
