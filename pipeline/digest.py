@@ -19,7 +19,8 @@ Canonical: TypeAlias = "bool | int | str | Sequence[Canonical] | Mapping[str, Ca
 
 def canonical_json(value: Canonical) -> bytes:
     """Return the one encoding of `value`; raises TypeError on a float, a key that is no string, or a foreign type."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    _require_canonical(value)
+    return _ENCODER.encode(value).encode()
 
 
 def digest_bytes(data: bytes) -> Digest:
@@ -43,15 +44,24 @@ def hex_of(digest: str) -> str:
     return digest.partition(":")[2]
 
 
-def _plain(value: object) -> Canonical:
-    """Return `value` made of the types that json writes in one way only."""
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if isinstance(value, Mapping):
-        # json would turn the key 1 into "1", and two values into one.
-        if foreign := [key for key in value if not isinstance(key, str)]:
-            raise TypeError(f"a key must be a string, not {foreign[0]!r}")
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    raise TypeError(f"{type(value).__name__} has no canonical form; write integers, strings, sequences and mappings")
+def _require_canonical(value: object) -> None:
+    """Raise TypeError where `value` holds anything but the types that json writes in one way only."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if item is None or isinstance(item, (str, int)):
+            continue
+        if isinstance(item, (list, tuple)):
+            pending.extend(item)
+        elif isinstance(item, Mapping):
+            # json would turn the key 1 into "1", and two values into one.
+            if foreign := [key for key in item if not isinstance(key, str)]:
+                raise TypeError(f"a key must be a string, not {foreign[0]!r}")
+            pending.extend(item.values())
+        else:
+            kind = type(item).__name__
+            raise TypeError(f"{kind} has no canonical form; write integers, strings, sequences and mappings")
+
+
+# What json asks about is a mapping that is no dict: the rest was looked at before.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=dict)

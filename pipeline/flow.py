@@ -20,7 +20,7 @@ import anyio
 
 from pipeline.catalog.record import Catalog
 from pipeline.catalog.store import catalog_path, read_catalog, update_catalog
-from pipeline.compose.image import compose_all
+from pipeline.compose.image import Shared, compose_all
 from pipeline.engine.api import Compression
 from pipeline.engine.choose import open_engine
 from pipeline.engine_name import EngineName
@@ -39,7 +39,6 @@ from pipeline.stages.project import Project, load_project
 from pipeline.stages.recording import Publication, remember
 from pipeline.stages.report import ImageReport, planned_images
 from pipeline.stages.roots import lay_roots
-from pipeline.stages.upgrade import LockResult
 from pipeline.stages.workbench import Reporter, Workbench
 from pipeline.starting import generate
 from pipeline.verify.smoke import SmokeReport
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
     from pipeline.stages.publish import PublishPlan, PublishRequest
     from pipeline.stages.publishing import PublishReport
     from pipeline.stages.releasing import ReleaseReport
-    from pipeline.stages.upgrade import LockRequest
+    from pipeline.stages.upgrade import LockRequest, LockResult
     from pipeline.stages.verifying import Verified, VerifyRequest
     from pipeline.supply.check.result import Verification
     from pipeline.supply.run import RunFacts
@@ -165,12 +164,13 @@ async def build(
     async with _bench(project, reporter) as bench, open_destinations(pushed_to, bench, known) as destinations:
         plans = await lay_roots(plans, project.locks.roots, bench, locked=locked)
         ready = time.monotonic()
+        layers: Shared = {}
 
         async def one(name: str) -> ImageReport:
             own = [plan for plan in plans if plan.name == name]
             shared = bench.shared_as(name, own[0].base.name)
             report = await build_image(
-                *(own, output, compression, shared, tests),
+                *(compose_all(own, layers), output, compression, shared, tests),
                 locked=locked,
                 tested=tested,
                 on_pushed=pushed,
@@ -214,6 +214,7 @@ async def release(
     stay out. All images are meant where `request` names none.
     """
     from pipeline.stages.releasing import ReleaseReport, newest, with_upstream  # only the scheduled job needs it
+    from pipeline.stages.upgrade import LockResult
 
     locked = await lock(project, upgrade, reporter) if upgrade else LockResult()
     errors = list(locked.errors)
@@ -257,8 +258,11 @@ async def smoke(
     async with _bench(project, reporter) as bench:
         laid = await lay_roots(plans, project.locks.roots, bench, locked=locked)
 
+        layers: Shared = {}
+
         async def one(plan: ImagePlan) -> SmokeReport:
-            return (await try_image(plan, bench.shared_as(plan.name, plan.base.name), locked=locked)).smoke
+            (composition,) = compose_all((plan,), layers)
+            return (await try_image(composition, bench.shared_as(plan.name, plan.base.name), locked=locked)).smoke
 
         reports = await for_each(laid, one, lambda plan: f"{plan.name} on {plan.platform}")
     _write_junit(reports, junit)

@@ -68,9 +68,10 @@ def update_catalog(path: Path, change: Callable[[Catalog], Catalog]) -> None:
     Raises CatalogError where the present one cannot be read, OutputError where the new one cannot be written.
     """
     with _alone(path.parent):
-        text = render_catalog(change(read_catalog(path) or Catalog()))
-        if not (path.is_file() and path.read_bytes() == text.encode()):
-            write_text(path, text)
+        before = read_catalog(path)
+        after = change(before or Catalog())
+        if after != before:
+            write_text(path, render_catalog(after))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from pipeline.compose.component import program_layer, toolchain_layer
 from pipeline.compose.config import image_config
@@ -21,6 +21,9 @@ from pipeline.models.parts import User
 from pipeline.platform import Platform
 from pipeline.resolve.pins import PackagesLock
 from pipeline.resolve.plan import ImagePlan, made_of_wheels
+
+Shared: TypeAlias = dict[tuple[object, ...], Layer]
+"""Layers that were made, by the parts of plans they were made from."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,17 @@ def compose(plan: ImagePlan) -> Composition:
     return compose_all((plan,))[0]
 
 
-def compose_all(plans: Iterable[ImagePlan]) -> tuple[Composition, ...]:
-    """Return the images of plans; a layer that several have is made, and its digest computed, once."""
+def compose_all(plans: Iterable[ImagePlan], shared: Shared | None = None) -> tuple[Composition, ...]:
+    """Return the images of plans; a layer that several have is made, and its digest computed, once.
+
+    `shared` has the layers of earlier calls, and gets those of this one. Who keeps it keeps the plans of all calls.
+    """
     held = tuple(plans)
-    made: dict[tuple[object, ...], Layer] = {}
+    made: Shared = {} if shared is None else shared
     return tuple(Composition(plan, tuple(_layers(plan, made))) for plan in held)
 
 
-def _layers(plan: ImagePlan, made: dict[tuple[object, ...], Layer]) -> Iterator[Layer]:
+def _layers(plan: ImagePlan, made: Shared) -> Iterator[Layer]:
     """Yield the layers of a plan, lowest first, taking what is `made` and adding to it.
 
     Parts of plans are known by identity: they are frozen, and the caller keeps them all.

@@ -22,6 +22,7 @@ from pipeline.catalog.store import catalog_path, read_catalog
 from pipeline.cli.app import COMMANDS, Invocation, Session, command_line
 from pipeline.cli.options import platforms as parse_platforms
 from pipeline.cli.output import text_of
+from pipeline.compose.image import compose
 from pipeline.dagger_module.place import AgcFailedError, Place, Sources, directory, failures, opened, secrets
 from pipeline.engine.api import Compression
 from pipeline.engine.dagger.image import configured
@@ -139,7 +140,7 @@ class Agc:
                     raise UsageError("a container has one platform", remedy="call build once for each")
                 bench = place.bench
                 (plan,) = await lay_roots(plans, place.project.locks.roots, bench, locked=locked)
-                tested = await try_image(plan, bench, locked=locked)
+                tested = await try_image(compose(plan), bench, locked=locked)
                 tested.smoke.raise_for_failures()
                 made = tested.composition
                 rootfs = await place.engine.build(made.rootfs, platform=plan.platform, layouts=bench.layouts)

@@ -14,10 +14,10 @@ Rules kept here:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 
 from pipeline.digest import Canonical, Digest, digest_bytes, digest_json
 from pipeline.errors import Location
@@ -55,18 +55,18 @@ class State:
     def digest(self) -> Digest:
         """The SHA-256 of what this state means."""
         # Inputs first, from a list of our own: a graph may be deeper than Python's stack.
-        pending = _without_digest(self)
+        pending = [self]
         while pending:
             current = pending[-1]
-            if unknown := _without_digest(current):
+            if unknown := [child for child in current.inputs if "digest" not in vars(child)]:
                 pending.extend(unknown)
                 continue
             pending.pop()
             if "digest" not in vars(current):
                 vars(current)["digest"] = digest_json(_encode(current.op))
-        return digest_json(_encode(self.op))
+        return Digest(vars(self)["digest"])
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[State, ...]:
         """The states this one is made from, in the order of the operation's fields."""
         return tuple(_states(self.op))
@@ -83,7 +83,10 @@ class State:
 
     def named(self, name: str, location: Location | None = None) -> State:
         """Return the same state under a name (and place) that progress and errors show."""
-        return replace(self, name=name, location=location or self.location)
+        other = replace(self, name=name, location=location or self.location)
+        # The operation is the same, and so is all that follows from it.
+        vars(other).update({key: vars(self)[key] for key in ("digest", "inputs") if key in vars(self)})
+        return other
 
     def run(
         self,
@@ -191,19 +194,15 @@ def walk(state: State) -> Iterator[State]:
             pending.extend((child, False) for child in reversed(current.inputs))
 
 
-def _without_digest(state: State) -> list[State]:
-    return [child for child in state.inputs if "digest" not in vars(child)]
-
-
 def _states(value: object) -> Iterator[State]:
     if isinstance(value, State):
         yield value
     elif isinstance(value, tuple):
         for item in value:
             yield from _states(item)
-    elif is_dataclass(value) and not isinstance(value, type):
-        for item in fields(value):
-            yield from _states(getattr(value, item.name))
+    elif value is not None and not isinstance(value, (str, int, bytes)):
+        for name, _ in _members(type(value)):
+            yield from _states(getattr(value, name))
 
 
 def _encode(value: object) -> Canonical:
@@ -218,11 +217,17 @@ def _encode(value: object) -> Canonical:
         return {"bytes": digest_bytes(value), "size": len(value)}
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        own = {
-            item.name: _encode(getattr(value, item.name))
-            for item in fields(value)
-            if "prose" not in item.metadata or (isinstance(value, Http) and value.checksum is None)
-        }
-        return {"type": type(value).__name__, **own}
-    raise TypeError(f"{type(value).__name__} has no place in a graph")
+    kind = type(value)
+    unpinned = isinstance(value, Http) and value.checksum is None
+    own = {name: _encode(getattr(value, name)) for name, prose in _members(kind) if unpinned or not prose}
+    return {"type": kind.__name__, **own}
+
+
+def _find_members(kind: type) -> tuple[tuple[str, bool], ...]:
+    """Return the fields of an operation or of a part of one, and which of them are prose."""
+    if not is_dataclass(kind):
+        raise TypeError(f"{kind.__name__} has no place in a graph")
+    return tuple((item.name, "prose" in item.metadata) for item in fields(kind))
+
+
+_members: Callable[[type], tuple[tuple[str, bool], ...]] = cache(_find_members)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.catalog.record import per_blob
-from pipeline.compose.image import Composition, combined_digest, compose, compose_all
+from pipeline.compose.image import Composition, combined_digest, compose
 from pipeline.compose.layers import EPOCH
 from pipeline.digest import Digest
 from pipeline.engine.api import Compression, ImageContent, LayoutExport, ProgressSink, StepEvent, StepStatus
@@ -21,7 +21,6 @@ from pipeline.settings import NPM_REGISTRY
 from pipeline.stages.destinations import NOWHERE, Destinations
 from pipeline.stages.made import Made
 from pipeline.stages.outputs import Output, OutputKind, deliver, destination, run_command
-from pipeline.stages.publishing import push_latest
 from pipeline.stages.recording import Publication, publication
 from pipeline.stages.report import ImageReport, LayerReport, PlatformReport
 from pipeline.stages.results import Result, recall, recipe, remember
@@ -72,15 +71,15 @@ class Tested:
     cached: dict[str, bool]
 
 
-async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool, tested: bool = True) -> Tested:
+async def try_image(composition: Composition, bench: Workbench, *, locked: bool, tested: bool = True) -> Tested:
     """Build an image and run its smoke tests; the report may hold failures, any other failure is raised.
 
     A Debian package that left the archive is resolved again, unless `locked`. An image that need not be `tested` is
     only built, and its report is empty.
     """
     seen = _FirstSeen()
+    plan = composition.plan
     emulated = tested and bench.settings.engine.emulates(plan.platform)
-    composition = compose(plan)
     if emulated and (names := left_out(composition)):
         bench.reporter.notify(
             f"note: {plan.name} on {plan.platform} is emulated; not run there: {', '.join(names)} "
@@ -111,7 +110,7 @@ async def try_image(plan: ImagePlan, bench: Workbench, *, locked: bool, tested: 
 
 
 async def build_image(
-    plans: Sequence[ImagePlan],
+    compositions: Sequence[Composition],
     output: Output,
     compression: Compression,
     bench: Workbench,
@@ -123,15 +122,16 @@ async def build_image(
     on_made: Callable[[Made], None] | None = None,
     destinations: Destinations = NOWHERE,
 ) -> ImageReport:
-    """Build, test and deliver one image on all platforms of `plans`; raises and writes nothing where one fails.
+    """Build, test and deliver one image, composed for all its platforms; raises and writes nothing where one fails.
 
     Every smoke report is added to `tests`, that of a failure too; without `tested` no smoke test is run. `on_made`
     hears of an image once it lies in its layout, `on_pushed` once all of it is in its registry, one of `destinations`.
     """
     clock = Clock()
-    name = plans[0].name
+    first = compositions[0].plan
+    name = first.name
     engine = bench.settings.engine
-    wanted = recipe(compose_all(plans), compression, engine, tested=tested)
+    wanted = recipe(compositions, compression, engine, tested=tested)
     target = output.layout(bench.settings.cache)
     with clock.stage("look"):
         result = await recall(wanted, output, bench.settings, destinations)
@@ -140,9 +140,9 @@ async def build_image(
         tests.extend(done.smoke for done in ready)
     else:
         ready = []
-        for plan in plans:
+        for composition in compositions:
             with clock.stage("build"):
-                done = await try_image(plan, bench, locked=locked, tested=tested)
+                done = await try_image(composition, bench, locked=locked, tested=tested)
             tests.append(done.smoke)
             done.smoke.raise_for_failures()
             ready.append(done)
@@ -151,6 +151,8 @@ async def build_image(
         with clock.stage("deliver"):
             await deliver(output, name, result.digest, bench)
             if output.kind is OutputKind.PUSH:
+                from pipeline.stages.publishing import push_latest  # only who pushes pays for it
+
                 with bench.reporter.stage(f"push {output.target}/{name}"):
                     await push_latest(_made(ready, result, target), output.target, destinations)
         made = recipe([done.composition for done in ready], compression, engine, tested=tested)
@@ -170,7 +172,7 @@ async def build_image(
     if on_pushed and output.kind is OutputKind.PUSH:
         composed = [done.composition for done in ready]
         on_pushed(publication(f"{output.target}/{name}", digest, composed, manifests, target))
-    secrets = dict.fromkeys(secret.name for program, _ in plans[0].programs for secret in program.model.spec.secrets)
+    secrets = dict.fromkeys(secret.name for program, _ in first.programs for secret in program.model.spec.secrets)
     return ImageReport(
         name,
         digest,

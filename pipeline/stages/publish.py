@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.catalog.publish import Published
 from pipeline.catalog.store import catalog_path, read_catalog
-from pipeline.compose.image import compose
+from pipeline.compose.image import Composition, Shared, compose, compose_all
 from pipeline.digest import Digest
 from pipeline.engine.api import Compression
 from pipeline.errors import AgcError, ErrorGroup
@@ -99,13 +99,14 @@ async def publish_images(project: Project, request: PublishRequest, bench: Workb
         async with open_destinations(request.to, bench, known) as destinations:
             first = [plan for group in wanted.values() for plan in group.plans]
             laid = await lay_roots(first, project.locks.roots, bench, locked=request.locked) if first else ()
+            layers: Shared = {}
 
             async def one(form: tuple[str, bool]) -> PublishReport | None:
                 own = [plan for plan in laid if (plan.name, plan.late) == form]
                 failures: Sequence[AgcError] = refusals.pop(form[0], ())
                 done: tuple[Published, ...] = ()
                 if own:
-                    report, made = await _build(own, request, bench, tests)
+                    report, made = await _build(compose_all(own, layers), request, bench, tests)
                     done, more = await _everywhere(made, wanted[form].places, destinations, when, prover, bench)
                     failures = (*failures, *more)
                 if failures:
@@ -146,16 +147,17 @@ async def plan_publication(project: Project, request: PublishRequest) -> tuple[P
 
 
 async def _build(
-    plans: Sequence[ImagePlan], request: PublishRequest, bench: Workbench, tests: list[SmokeReport]
+    compositions: Sequence[Composition], request: PublishRequest, bench: Workbench, tests: list[SmokeReport]
 ) -> tuple[ImageReport, Made]:
     """Build and test an image into the cache's own layout, whichever engine does it."""
     heard: list[Made] = []
-    shared = bench.shared_as(plans[0].name, plans[0].base.name)
+    plan = compositions[0].plan
+    shared = bench.shared_as(plan.name, plan.base.name)
     # Two forms of one image have one name, so each has a layout of its own.
     late = Output(OutputKind.OCI, str(bench.settings.cache / "late-images"))
-    kept = late if plans[0].late else Output(OutputKind.NONE)
+    kept = late if plan.late else Output(OutputKind.NONE)
     report = await build_image(
-        *(plans, kept, request.compression, shared, tests), locked=request.locked, on_made=heard.append
+        *(compositions, kept, request.compression, shared, tests), locked=request.locked, on_made=heard.append
     )
     return report, heard[0]
 

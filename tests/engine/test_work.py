@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import anyio
 import pytest
 
-from pipeline.compose.image import Composition
+from pipeline.compose.image import Composition, compose
 from pipeline.engine.api import ProgressSink, StepEvent
 from pipeline.engine.buildkit.client import BuildKit
 from pipeline.errors import ExitCode, SmokeError
@@ -82,7 +82,7 @@ def claude(engine: BuildKit, platform: Platform) -> Image:
     async def build() -> building.Tested:
         plans = project.plan(("node-bun-claude",), (platform,))
         (plan,) = await lay_roots(plans, project.locks.roots, bench, locked=False)
-        return await building.try_image(plan, bench, locked=False)
+        return await building.try_image(compose(plan), bench, locked=False)
 
     return Image(anyio.run(build), bench)
 

@@ -13,6 +13,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from pipeline.compose.image import compose, compose_all
 from pipeline.engine.api import (
     Compression,
     Engine,
@@ -57,12 +58,12 @@ def built(
     tested: bool = True,
 ) -> ImageReport:
     """Build node-bun-claude."""
-    plans = [plan(platform=platform) for platform in platforms or (AMD64,)]
+    compositions = compose_all(plan(platform=platform) for platform in platforms or (AMD64,))
 
     async def run() -> ImageReport:
         async with destinations_of(output, desk) as destinations:
             return await build_image(
-                *(plans, output, compression, desk, [] if tests is None else tests),
+                *(compositions, output, compression, desk, [] if tests is None else tests),
                 locked=True,
                 tested=tested,
                 destinations=destinations,
@@ -133,7 +134,7 @@ def test_images_side_by_side_are_not_sent_the_layers_they_share(tmp_path: Path) 
     async def both() -> None:
         async with anyio.create_task_group() as tasks:
             for name in ("node-bun-claude", "node-bun"):
-                own = [replace(plan(), name=name)]
+                own = [compose(replace(plan(), name=name))]
                 tasks.start_soon(
                     partial(build_image, own, oci(tmp_path / "out"), Compression.ZSTD, desk, [], locked=True)
                 )
@@ -332,7 +333,7 @@ def tried(desk: Bench, *, locked: bool = False) -> dict[str, str]:
 
     async def run() -> dict[str, str]:
         laid = await lay_roots([plan()], locks(definitions()).roots, desk, locked=locked)
-        done = await try_image(laid[0], desk, locked=locked)
+        done = await try_image(compose(laid[0]), desk, locked=locked)
         assert done.smoke
         return {pin.name: pin.version for pin in done.composition.plan.system.packages}
 

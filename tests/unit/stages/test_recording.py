@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.catalog.record import Catalog
 from pipeline.catalog.store import catalog_path, read_catalog
+from pipeline.compose.image import compose
 from pipeline.engine.api import Compression
 from pipeline.engine.layout import read_manifest
 from pipeline.errors import OutputError
@@ -32,7 +33,7 @@ async def build(desk: Bench, output: Output, heard: list[Publication]) -> ImageR
     """Build and deliver the image for one platform; `heard` gets what is heard of a push."""
     async with destinations_of(output, desk) as destinations:
         return await build_image(
-            *([plan(NAME)], output, Compression.ZSTD, desk, []),
+            *([compose(plan(NAME))], output, Compression.ZSTD, desk, []),
             locked=True,
             on_pushed=heard.append,
             destinations=destinations,
