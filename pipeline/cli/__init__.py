@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None, table: Mapping[str, Entry] | No
     arguments = sys.argv[1:] if arguments is None else arguments
     # httpx imports a command line of its own where its parts happen to be installed: a quarter of its 160 ms.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None is how an import is told to fail
+    # Pydantic looks through all that is installed for plugins, of which none is ours.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     with _rare_collections(), _sigterm_as_interrupt(), _output_that_takes_anything():
         return _run(arguments, table)
 

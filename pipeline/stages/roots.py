@@ -23,7 +23,6 @@ from pipeline.graph import State, image, layout
 from pipeline.models.defined import Defined
 from pipeline.models.kinds import Root, RootSpec
 from pipeline.platform import Platform, is_native
-from pipeline.resolve.debian import resolve_packages
 from pipeline.resolve.lock import tool_packages
 from pipeline.resolve.pins import BootstrapPin, RootLock, SystemPin
 from pipeline.resolve.plan import ImagePlan
@@ -113,6 +112,8 @@ async def freshen(plan: ImagePlan, gone: str, bench: Workbench) -> ImagePlan:
     for role, helper in _helpers(plan).items():
         if not _has_file(plan, gone) and _has_file(helper, gone):
             return _with_helper(plan, role, await freshen(helper, gone, bench))
+    from pipeline.resolve.debian import resolve_packages  # no build needs it whose packages are all there
+
     found = await resolve_packages(
         root_state(plan),
         plan.root.defined.model.spec,

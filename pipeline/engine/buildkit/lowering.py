@@ -6,7 +6,7 @@ state's digest. Field meanings: solver/pb/ops.proto and client/llb of moby/build
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -85,10 +85,12 @@ def lower(state: State, platform: Platform, wiring: Wiring) -> Lowered:
     operations = getattr(definition, "def")
     wire: dict[Digest, str] = {}
     states: dict[str, State] = {}
-    for node in walk(state):
-        if isinstance(node.op, Scratch):
+    nodes = tuple(walk(state))
+    passing = _passing(nodes)
+    for node in nodes:
+        if isinstance(node.op, Scratch) or node.digest in passing:
             continue
-        vertex = _Vertex(pb.Op(platform=target), wire, wiring)
+        vertex = _Vertex(pb.Op(platform=target), wire, wiring, passing)
         vertex.fill(node)
         data = vertex.op.SerializeToString(deterministic=True)
         wire[node.digest] = digest_bytes(data)
@@ -103,6 +105,36 @@ def lower(state: State, platform: Platform, wiring: Wiring) -> Lowered:
     return Lowered(definition.SerializeToString(deterministic=True), states, layouts)
 
 
+def _passing(nodes: Sequence[State]) -> frozenset[Digest]:
+    """Return the unpacked archives that one step alone copies from: that step unpacks them itself.
+
+    As a vertex of its own, an archive would be kept unpacked for nothing, and every file of it be read once more for
+    the cache key of the copy.
+    """
+    used: dict[Digest, list[State]] = {}
+    for node in nodes:
+        for source in dict.fromkeys(node.inputs):
+            used.setdefault(source.digest, []).append(node)
+    return frozenset(
+        node.digest
+        for node in nodes
+        if _archive(node) is not None and [_copies_from(user, node) for user in used.get(node.digest, ())] == [True]
+    )
+
+
+def _copies_from(user: State, source: State) -> bool:
+    """Tell whether a step does no more with `source` than to copy from it."""
+    return isinstance(user.op, Files) and user.op.base != source
+
+
+def _archive(state: State) -> Copy | None:
+    """Return the one action that makes a state, where that is to unpack an archive into nothing."""
+    match state.op:
+        case Files(State(op=Scratch()), (Copy(unpack=True) as action,)):
+            return action
+    return None
+
+
 def _output_index(state: State) -> int:
     return 1 if isinstance(state.op, Run) and state.op.output is not None else 0
 
@@ -110,10 +142,11 @@ def _output_index(state: State) -> int:
 class _Vertex:
     """One Op under construction: its inputs are numbered as they are first used."""
 
-    def __init__(self, op: pb.Op, wire: Mapping[Digest, str], wiring: Wiring) -> None:
+    def __init__(self, op: pb.Op, wire: Mapping[Digest, str], wiring: Wiring, passing: Collection[Digest] = ()) -> None:
         self.op = op
         self._wire = wire
         self._wiring = wiring
+        self._passing = passing
         self._inputs: dict[Digest, int] = {}
 
     def fill(self, node: State) -> None:
@@ -200,12 +233,25 @@ class _Vertex:
 
     def _files(self, base: State, actions: tuple[FileAction, ...]) -> None:
         target = self._input(base)
-        sources = [self._input(action.state) if isinstance(action, Copy) else _NO_INPUT for action in actions]
+        copied = [action.state for action in actions if isinstance(action, Copy)]
+        archives = {state: found for state in copied if state.digest in self._passing and (found := _archive(state))}
+        for state in (found.state for found in archives.values()):
+            self._input(state)
+        inputs = {state: self._input(state) for state in copied if state not in archives}
+        # Results of actions are numbered on after the inputs: first the archives, each unpacked into nothing.
         count = len(self._inputs)
-        for index, (action, source) in enumerate(zip(actions, sources, strict=True)):
-            output = 0 if index == len(actions) - 1 else _NO_OUTPUT
+        for index, (state, unpack) in enumerate(archives.items()):
             entry = self.op.file.actions.add(
-                input=target if index == 0 else count + index - 1, secondaryInput=source, output=output
+                input=_NO_INPUT, secondaryInput=self._input(unpack.state), output=_NO_OUTPUT
+            )
+            _fill_action(entry, unpack)
+            inputs[state] = count + index
+        count += len(archives)
+        for index, action in enumerate(actions):
+            entry = self.op.file.actions.add(
+                input=target if index == 0 else count + index - 1,
+                secondaryInput=inputs[action.state] if isinstance(action, Copy) else _NO_INPUT,
+                output=0 if index == len(actions) - 1 else _NO_OUTPUT,
             )
             _fill_action(entry, action)
 

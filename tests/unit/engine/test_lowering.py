@@ -10,7 +10,7 @@ from google.protobuf import text_format
 from pipeline.digest import digest_bytes
 from pipeline.engine.buildkit import llb_pb2 as pb
 from pipeline.engine.buildkit.lowering import CA_SECRET, Wiring, layout_store, lower
-from pipeline.graph import Copy, Network, State, http, image, scratch, stack
+from pipeline.graph import Copy, Mount, Network, State, http, image, scratch, stack
 from pipeline.graph.ops import Run
 from pipeline.platform import AMD64, ARM64
 from tests.unit.graph.samples import ROOT, SAMPLES
@@ -99,6 +99,37 @@ def test_equal_inputs_of_one_step_are_one_input() -> None:
 
     assert len(step.inputs) == 1
     assert [action.secondaryInput for action in step.file.actions] == [0, 0]
+
+
+def test_an_archive_is_unpacked_by_the_one_step_that_copies_from_it() -> None:
+    """Into nothing, once, whatever number of copies it makes."""
+    (_, fetched), (_, step), _ = operations(lower(SAMPLES["unpack-and-copy"], AMD64, PLAIN).definition)
+
+    assert fetched.WhichOneof("op") == "source"
+    unpack, *copies = step.file.actions
+    assert (unpack.input, unpack.secondaryInput, unpack.output) == (-1, 0, -1)
+    assert [(copy.input, copy.secondaryInput, copy.output) for copy in copies] == [(-1, 1, -1), (2, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        lambda archive: [archive],
+        lambda archive: [archive.layer("/b", "/b", timestamp=0)],
+        lambda archive: [archive.mkdir("/b", timestamp=0)],
+        lambda archive: [ROOT.run("true", mounts=[Mount(archive, "/b")])],
+        lambda archive: [archive.diff(ROOT)],
+    ],
+    ids=["itself", "another-copy", "as-a-base", "mounted", "compared"],
+)
+def test_an_archive_that_more_is_made_of_is_unpacked_by_a_step_of_its_own(
+    others: Callable[[State], list[State]],
+) -> None:
+    """So that it is done once."""
+    archive = SAMPLES["unpack"]
+    state = stack(archive.layer("/a", "/a", timestamp=0), *others(archive))
+
+    assert archive.digest in lower(state, AMD64, PLAIN).states
 
 
 def copy_of_root(path: str) -> Copy:

@@ -53,6 +53,10 @@ SAMPLES: dict[str, State] = {
         Symlink("/d/l", "f", EPOCH),
         Copy(ROOT, "/etc/passwd", "/d/passwd", None, None),
     ),
+    "unpack-and-copy": scratch().files(
+        Copy(ARCHIVE.unpack("tool.tgz"), "/package/bin", "/bin", Owner(), EPOCH),
+        Copy(ARCHIVE.unpack("tool.tgz"), "/package/lib", "/lib", Owner(), EPOCH),
+    ),
     "diff": ROOT.run("true").diff(ROOT),
     "stack": stack(ROOT, ARCHIVE.unpack("tool.tgz"), ROOT.run("true", output="/out")),
 }

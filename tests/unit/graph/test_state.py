@@ -29,6 +29,7 @@ PINNED = {
     "mkdir": "sha256:1be7408ff3d8370f72bf11d011abe25444d0fd417e2d1a4d1b60c7c70d968a33",
     "symlink": "sha256:8ebfc41fd24cac92cc4d2f7ebe778ca28e2fba1a247acfba3194bd9989c43ede",
     "unpack": "sha256:4daf5d3b7dc91c6339c75f982906a99cf5c0748b32805b5a812326f7df9c6808",
+    "unpack-and-copy": "sha256:b3f1ad3c313b1d4427c7c9e1b1cdd891817471574b616ee1740be84b73141c77",
     "layer": "sha256:2b79cec299bf4de5271cc01f352b0d35560e2c1280d3acca0ae4de5e3d199e80",
     "files": "sha256:dce75a7558cc92cdced6de7b903bfebd006deb70b419ea92cc220de4153c98fa",
     "diff": "sha256:29111dcf61bb159980dc86eec2b3acc7f12e703f9c70f5859a5e8a9c7ad7d36c",
