@@ -36,7 +36,7 @@ from pipeline.stages.destinations import open_destinations
 from pipeline.stages.licences import as_published, check_licences
 from pipeline.stages.outputs import Output, OutputKind, check_output
 from pipeline.stages.project import Project, load_project
-from pipeline.stages.recording import Publication, remember, with_publication
+from pipeline.stages.recording import Publication, remember
 from pipeline.stages.report import ImageReport, planned_images
 from pipeline.stages.roots import lay_roots
 from pipeline.stages.workbench import Reporter, Workbench
@@ -158,9 +158,7 @@ async def build(
     tests: list[SmokeReport] = []
 
     def pushed(published: Publication) -> None:
-        # What the catalog said when we began need not be read and written again for each image.
-        if known is None or with_publication(known, published) != known:
-            remember(project.folder, published)
+        remember(project.folder, published)
 
     pushed_to = (output.target,) if output.kind is OutputKind.PUSH else ()
     async with _bench(project, reporter) as bench, open_destinations(pushed_to, bench, known) as destinations:
@@ -259,7 +257,6 @@ async def smoke(
     plans = project.plan(tuple(names), platforms)
     async with _bench(project, reporter) as bench:
         laid = await lay_roots(plans, project.locks.roots, bench, locked=locked)
-
         layers: Shared = {}
 
         async def one(plan: ImagePlan) -> SmokeReport:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import pytest
@@ -16,39 +16,25 @@ import dagger
 
 from pipeline.dagger_module import Agc as Module
 from pipeline.dagger_module import AgcFailedError
-from pipeline.supply.provenance import SMOKE_TYPE
-from tests.docker.cosign import PASSWORD, Cosign, obtain_cosign
+from tests.docker.cosign import PASSWORD, Cosign
 from tests.engine.dagger_engine import require_engine
 from tests.engine.small import small_project
 from tests.engine.support import Agc, write_files
-from tests.registry.server import Registry, run_registry
-from tests.registry.test_evidence import record
+from tests.registry.conftest import registry as registry  # noqa: PLC0414 (the fixture)
+from tests.registry.server import Registry
+from tests.registry.test_evidence import KINDS, record
+from tests.registry.test_evidence import cosign as cosign  # noqa: PLC0414 (the fixture)
 from tests.unit.verify.vulnerabilities.samples import write_database
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
-KINDS = ("slsaprovenance1", "spdxjson", "cyclonedx", "vuln", SMOKE_TYPE)
+Maker: TypeAlias = Callable[[], Any]
+"""What makes the module for a project: its fields are Dagger's values, which a connection must be there for."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _engine() -> None:
     require_engine()
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    """Start an empty registry."""
-    with run_registry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def cosign(tmp_path: Path) -> Cosign:
-    """Return cosign on a home with a pair of keys, the private one under a password."""
-    made = Cosign(obtain_cosign(), tmp_path / "keys")
-    made.home.mkdir()
-    assert made("generate-key-pair").returncode == 0
-    return made
 
 
 @pytest.fixture
@@ -63,12 +49,12 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def connected(
     agc: Agc, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Callable[[Callable[[], Any]], Awaitable[Any]]], Any]:
+) -> Callable[[Callable[[Maker], Awaitable[Any]]], Any]:
     """Return what runs a function under a live connection; it is given what makes the module of the project."""
     write_files(tmp_path / "work", {"here": ""})
     monkeypatch.chdir(tmp_path / "work")
 
-    def run(ask: Callable[[Callable[[], Any]], Awaitable[Any]]) -> Any:
+    def run(ask: Callable[[Maker], Awaitable[Any]]) -> Any:
         async def connected() -> Any:
             async with dagger.connection():
                 host, make = dagger.dag.host(), Module
@@ -88,7 +74,7 @@ def test_what_the_module_publishes_others_can_check(
     private, public = cosign.home / "cosign.key", cosign.home / "cosign.pub"
     place = f"{registry.address}/team"
 
-    async def ask(module: Callable[[], Any]) -> tuple[Any, ...]:
+    async def ask(module: Maker) -> tuple[Any, ...]:
         key = dagger.dag.set_secret("key", private.read_text())
         password = dagger.dag.set_secret("password", PASSWORD)
         changed = await module().publish([place], ["small"], sign_key=key, sign_password=password)
@@ -117,7 +103,7 @@ def test_a_key_that_cannot_be_used_publishes_nothing(connected: Any, registry: R
     """And what it says has neither the key nor the password."""
     private = (cosign.home / "cosign.key").read_text()
 
-    async def ask(module: Callable[[], Any]) -> str:
+    async def ask(module: Maker) -> str:
         key = dagger.dag.set_secret("key", private)
         password = dagger.dag.set_secret("password", "not-the-password")
         with pytest.raises(AgcFailedError) as caught:

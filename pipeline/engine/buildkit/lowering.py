@@ -6,7 +6,7 @@ state's digest. Field meanings: solver/pb/ops.proto and client/llb of moby/build
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -105,8 +105,8 @@ def lower(state: State, platform: Platform, wiring: Wiring) -> Lowered:
     return Lowered(definition.SerializeToString(deterministic=True), states, layouts)
 
 
-def _passing(nodes: Sequence[State]) -> frozenset[Digest]:
-    """Return the unpacked archives that one step alone copies from: that step unpacks them itself.
+def _passing(nodes: Sequence[State]) -> dict[Digest, Copy]:
+    """Return the unpacked archives that one step alone copies from, and how: that step unpacks them itself.
 
     As a vertex of its own, an archive would be kept unpacked for nothing, and every file of it be read once more for
     the cache key of the copy.
@@ -115,11 +115,11 @@ def _passing(nodes: Sequence[State]) -> frozenset[Digest]:
     for node in nodes:
         for source in dict.fromkeys(node.inputs):
             used.setdefault(source.digest, []).append(node)
-    return frozenset(
-        node.digest
+    return {
+        node.digest: unpack
         for node in nodes
-        if _archive(node) is not None and [_copies_from(user, node) for user in used.get(node.digest, ())] == [True]
-    )
+        if (unpack := _archive(node)) and [_copies_from(user, node) for user in used.get(node.digest, ())] == [True]
+    }
 
 
 def _copies_from(user: State, source: State) -> bool:
@@ -142,7 +142,7 @@ def _output_index(state: State) -> int:
 class _Vertex:
     """One Op under construction: its inputs are numbered as they are first used."""
 
-    def __init__(self, op: pb.Op, wire: Mapping[Digest, str], wiring: Wiring, passing: Collection[Digest] = ()) -> None:
+    def __init__(self, op: pb.Op, wire: Mapping[Digest, str], wiring: Wiring, passing: Mapping[Digest, Copy]) -> None:
         self.op = op
         self._wire = wire
         self._wiring = wiring
@@ -233,17 +233,13 @@ class _Vertex:
 
     def _files(self, base: State, actions: tuple[FileAction, ...]) -> None:
         target = self._input(base)
-        copied = [action.state for action in actions if isinstance(action, Copy)]
-        archives = {state: found for state in copied if state.digest in self._passing and (found := _archive(state))}
-        for state in (found.state for found in archives.values()):
-            self._input(state)
-        inputs = {state: self._input(state) for state in copied if state not in archives}
+        copied = dict.fromkeys(action.state for action in actions if isinstance(action, Copy))
+        archives = {state: self._passing[state.digest] for state in copied if state.digest in self._passing}
+        inputs = {state: self._input(archives[state].state if state in archives else state) for state in copied}
         # Results of actions are numbered on after the inputs: first the archives, each unpacked into nothing.
         count = len(self._inputs)
         for index, (state, unpack) in enumerate(archives.items()):
-            entry = self.op.file.actions.add(
-                input=_NO_INPUT, secondaryInput=self._input(unpack.state), output=_NO_OUTPUT
-            )
+            entry = self.op.file.actions.add(input=_NO_INPUT, secondaryInput=inputs[state], output=_NO_OUTPUT)
             _fill_action(entry, unpack)
             inputs[state] = count + index
         count += len(archives)
